@@ -1,0 +1,33 @@
+package io.vlmoperator.api.resource;
+
+import io.fabric8.kubernetes.api.model.Namespaced;
+import io.fabric8.kubernetes.client.CustomResource;
+import io.fabric8.kubernetes.model.annotation.Group;
+import io.fabric8.kubernetes.model.annotation.Kind;
+import io.fabric8.kubernetes.model.annotation.Plural;
+import io.fabric8.kubernetes.model.annotation.ShortNames;
+import io.fabric8.kubernetes.model.annotation.Singular;
+import io.fabric8.kubernetes.model.annotation.Version;
+import io.vlmoperator.api.spec.EvalJobSpec;
+import io.vlmoperator.api.status.EvalJobStatus;
+
+/** The custom resource; see {@link EvalJobSpec} and {@link EvalJobStatus}. */
+@Group(Api.GROUP)
+@Version(Api.VERSION)
+@Kind("EvalJob")
+@Plural("evaljobs")
+@Singular("evaljob")
+@ShortNames("vev")
+public class EvalJob extends CustomResource<EvalJobSpec, EvalJobStatus> implements Namespaced {
+    private static final long serialVersionUID = 1L;
+
+    @Override
+    protected EvalJobSpec initSpec() {
+        return null;
+    }
+
+    @Override
+    protected EvalJobStatus initStatus() {
+        return null;
+    }
+}
