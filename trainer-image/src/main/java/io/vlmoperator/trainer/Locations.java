@@ -1,0 +1,175 @@
+package io.vlmoperator.trainer;
+
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.FileSystems;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.PathMatcher;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Function;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * Turns {@code Location} strings of the API into paths: {@code pvc://CLAIM/path} through the folder that a claim is mounted at,
+ * {@code file:///path} as it stands. Brace ranges ({@code {00000..01302}}) and {@code *} are for lists only ({@link #expand}).
+ */
+public final class Locations {
+    /** More files than this in one list is a mistake of the pattern. */
+    private static final int MAX_FILES = 1_000_000;
+
+    private static final Pattern CLAIM = Pattern.compile("pvc://([a-z0-9]([-a-z0-9.]*[a-z0-9])?)(?:/(.*))?");
+    private static final Pattern RANGE = Pattern.compile("\\{(\\d{1,9})\\.\\.(\\d{1,9})}");
+
+    private final Function<String, Optional<Path>> claims;
+    private final String howToMount;
+
+    private Locations(Function<String, Optional<Path>> claims, String howToMount) {
+        this.claims = claims;
+        this.howToMount = howToMount;
+    }
+
+    /** Every claim is a folder of that name under the root, as in a pod. */
+    public static Locations under(Path mountRoot) {
+        return new Locations(
+                claim -> Optional.of(mountRoot.resolve(claim)).filter(Files::isDirectory),
+                "is it mounted at " + mountRoot + "?");
+    }
+
+    /** Each claim has a folder of its own, as with {@code vlm-trainer run --mount CLAIM=FOLDER}. */
+    public static Locations of(Map<String, Path> folders) {
+        Map<String, Path> copy = Map.copyOf(folders);
+        return new Locations(claim -> Optional.ofNullable(copy.get(claim)), "add --mount CLAIM=FOLDER for it");
+    }
+
+    /**
+     * The one path that a location names; it need not exist.
+     *
+     * @throws TrainerException InvalidConfiguration for an unknown claim or scheme, {@code ..}, or a pattern
+     */
+    public Path resolve(String location) {
+        if (location.contains("*") || RANGE.matcher(location).find()) {
+            throw TrainerException.configuration(
+                    location + " names a list of files, but one file or folder is wanted here");
+        }
+        return path(location);
+    }
+
+    /**
+     * The existing files that a location with brace ranges and {@code *} names: ranges in their order, matches of {@code *} sorted by
+     * name. A {@code *} stays inside one folder.
+     *
+     * @throws TrainerException InvalidData when a file is missing or nothing matches; InvalidConfiguration as for {@link #resolve}
+     */
+    public List<Path> expand(String location) {
+        List<String> names = new ArrayList<>();
+        expandRanges(location, names);
+        List<Path> files = new ArrayList<>();
+        for (String name : names) {
+            if (name.contains("*")) {
+                files.addAll(matches(path(name.replace("*", "\u0001")), name));
+            } else {
+                Path file = path(name);
+                if (!Files.exists(file)) {
+                    throw TrainerException.data(name + " does not exist (looked at " + file + ")");
+                }
+                files.add(file);
+            }
+            requireBounded(files.size(), location);
+        }
+        return List.copyOf(files);
+    }
+
+    private Path path(String location) {
+        if (location.startsWith("s3://")) {
+            throw TrainerException.configuration(
+                    location + ": this version reads no object storage; use pvc://CLAIM/path");
+        }
+        Path path;
+        Matcher claim = CLAIM.matcher(location);
+        if (claim.matches()) {
+            Path root = claims.apply(claim.group(1))
+                    .orElseThrow(() -> TrainerException.configuration(
+                            location + ": claim " + claim.group(1) + " is not here; " + howToMount));
+            String inside = claim.group(3) == null ? "" : claim.group(3);
+            path = root.resolve(inside.replaceFirst("^/+", ""));
+        } else if (location.startsWith("file:///")) {
+            path = Path.of(location.substring("file://".length()));
+        } else {
+            throw TrainerException.configuration(
+                    "'" + location + "' is no location; write pvc://CLAIM/path (or file:///path outside Kubernetes)");
+        }
+        for (Path part : path) {
+            if (part.toString().equals("..")) {
+                throw TrainerException.configuration(location + ": '..' is not allowed in a location");
+            }
+        }
+        return path;
+    }
+
+    private static void expandRanges(String text, List<String> out) {
+        Matcher range = RANGE.matcher(text);
+        if (!range.find()) {
+            out.add(text);
+            return;
+        }
+        int from = Integer.parseInt(range.group(1));
+        int to = Integer.parseInt(range.group(2));
+        if (to < from) {
+            throw TrainerException.configuration(text + ": the range " + range.group() + " is empty");
+        }
+        requireBounded((long) to - from + 1, text);
+        int width = range.group(1).length();
+        for (int i = from; i <= to; i++) {
+            String digits = Integer.toString(i);
+            String padded = "0".repeat(Math.max(0, width - digits.length())) + digits;
+            expandRanges(text.substring(0, range.start()) + padded + text.substring(range.end()), out);
+            requireBounded(out.size(), text);
+        }
+    }
+
+    private static void requireBounded(long files, String location) {
+        if (files > MAX_FILES) {
+            throw TrainerException.configuration(location + " names more than " + MAX_FILES + " files");
+        }
+    }
+
+    private static List<Path> matches(Path pattern, String location) {
+        Path folder = pattern.getParent();
+        if (folder == null || folder.toString().contains("\u0001")) {
+            throw TrainerException.configuration(location + ": '*' is allowed in the last part only");
+        }
+        String name = pattern.getFileName().toString();
+        StringBuilder glob = new StringBuilder("glob:");
+        for (char c : name.toCharArray()) {
+            glob.append(c == '\u0001' ? "*" : "{}[]\\?".indexOf(c) >= 0 ? "\\" + c : String.valueOf(c));
+        }
+        PathMatcher matcher = FileSystems.getDefault().getPathMatcher(glob.toString());
+        List<Path> found = new ArrayList<>();
+        try (DirectoryStream<Path> entries = Files.newDirectoryStream(folder)) {
+            for (Path entry : entries) {
+                if (matcher.matches(entry.getFileName())) {
+                    found.add(entry);
+                    requireBounded(found.size(), location);
+                }
+            }
+        } catch (IOException e) {
+            throw new TrainerException(
+                    io.vlmoperator.api.run.ExitCode.InvalidData, location + ": can't list " + folder, e);
+        }
+        if (found.isEmpty()) {
+            throw TrainerException.data(location + " matches no file in " + folder);
+        }
+        found.sort(null);
+        return found;
+    }
+
+    /** A {@code file://} location of a path. */
+    public static String fileLocation(Path path) {
+        return "file://" + path.toAbsolutePath().normalize();
+    }
+}
