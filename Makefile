@@ -8,7 +8,11 @@ JAVA_HOME := $(shell src/local/bin/find-jdk 25)
 export JAVA_HOME
 MVN := mvn -B -q
 
-.PHONY: help jdk build test lint format
+# The local cluster's run folder, and what its node can run (IMAGE=EXECUTABLE ...).
+CLUSTER_DIR ?= $(CURDIR)/.run/cluster
+VLM_LOCAL := src/local/bin/vlm-local
+
+.PHONY: help jdk build test lint format tools local-build cluster cluster-stop
 help: ## list the verbs
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
@@ -18,7 +22,7 @@ jdk:
 build: jdk ## build everything, without tests
 	$(MVN) package -DskipTests
 
-test: jdk ## all tests
+test: jdk tools ## all tests
 	$(MVN) spotless:check verify
 
 lint: jdk ## formatting and compiler warnings
@@ -26,3 +30,15 @@ lint: jdk ## formatting and compiler warnings
 
 format: jdk ## format the Java sources
 	$(MVN) spotless:apply
+
+tools: ## build the local cluster's programs (etcd, kube-apiserver, ..., kubectl, helm) into a cache outside the checkout
+	@src/local/bin/build-tools
+
+local-build: jdk
+	@$(MVN) -pl src/local package -DskipTests
+
+cluster: tools local-build ## start a Kubernetes control plane on loopback, with one node
+	@$(VLM_LOCAL) start --dir $(CLUSTER_DIR)
+
+cluster-stop: ## stop it; its data stays in .run/cluster
+	@$(VLM_LOCAL) stop --dir $(CLUSTER_DIR)
