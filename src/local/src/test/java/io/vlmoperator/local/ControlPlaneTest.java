@@ -50,7 +50,8 @@ class ControlPlaneTest {
                             .withImpersonateUsername("stranger")
                             .build())
                     .build()) {
-                assertThatThrownBy(() -> stranger.configMaps().inNamespace("default").list())
+                assertThatThrownBy(() ->
+                                stranger.configMaps().inNamespace("default").list())
                         .isInstanceOfSatisfying(
                                 KubernetesClientException.class,
                                 e -> assertThat(e.getCode()).isEqualTo(403));
