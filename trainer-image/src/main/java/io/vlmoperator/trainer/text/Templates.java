@@ -1,0 +1,136 @@
+package io.vlmoperator.trainer.text;
+
+import io.vlmoperator.trainer.text.Conversation.Role;
+import io.vlmoperator.trainer.text.Conversation.Turn;
+import java.util.List;
+
+/**
+ * The layouts of training text and their targets. An image is one {@link EncodedText#IMAGE}; the places of tokens around it do not
+ * depend on how many visual tokens it becomes.
+ */
+public final class Templates {
+    /** What the literal {@code <image>} in a caption or an answer is renamed to: data can't add images. */
+    public static final String IMAGE_LITERAL = "<image-placeholder>";
+
+    private Templates() {}
+
+    /**
+     * A pre-training sample: {@code <s>}, image, newline, caption, {@code <|im_end|>}. Every text token is a target (paper, section
+     * 2.2).
+     */
+    public static EncodedText caption(Tokenizer tokenizer, String caption) {
+        return new EncodedBuilder(tokenizer)
+                .control(tokenizer.id(Tokenizer.BEGIN), true)
+                .image()
+                .target("\n" + caption.replace(Tokenizer.IMAGE, IMAGE_LITERAL))
+                .control(tokenizer.id(Tokenizer.MESSAGE_END), true)
+                .build();
+    }
+
+    /** A conversation in Qwen2.5's ChatML. Targets are the answers and their {@code <|im_end|>}. */
+    public static EncodedText chatML(Tokenizer tokenizer, Conversation conversation) {
+        return chatML(tokenizer, conversation, false);
+    }
+
+    /** As {@link #chatML}, with the open header of an answer at the end: what a model continues. */
+    public static EncodedText chatMLPrompt(Tokenizer tokenizer, Conversation conversation) {
+        return chatML(tokenizer, conversation, true);
+    }
+
+    private static EncodedText chatML(Tokenizer tokenizer, Conversation conversation, boolean open) {
+        int start = tokenizer.id(Tokenizer.MESSAGE_START);
+        int end = tokenizer.id(Tokenizer.MESSAGE_END);
+        EncodedBuilder out = new EncodedBuilder(tokenizer);
+        out.control(start, false).text("system\n" + conversation.system()).control(end, false);
+        for (Turn turn : conversation.turns()) {
+            out.text("\n").control(start, false);
+            if (turn.role() == Role.Assistant) {
+                out.text("assistant\n")
+                        .target(turn.text().replace(Tokenizer.IMAGE, IMAGE_LITERAL))
+                        .control(end, true);
+            } else {
+                out.text("user\n");
+                pieces(turn.text(), out);
+                out.control(end, false);
+            }
+        }
+        out.text("\n");
+        if (open) {
+            out.control(start, false).text("assistant\n");
+        }
+        return out.build();
+    }
+
+    private static void pieces(String text, EncodedBuilder out) {
+        int at = 0;
+        for (int next = text.indexOf(Tokenizer.IMAGE); next >= 0; next = text.indexOf(Tokenizer.IMAGE, at)) {
+            out.text(text.substring(at, next)).image();
+            at = next + Tokenizer.IMAGE.length();
+        }
+        out.text(text.substring(at));
+    }
+
+    /** The two layouts of the released code, both with the malformed header of answers. */
+    public enum Paper {
+        /** After 16 May 2025: {@code <s>} first; the first token after each image of the first turn is lost. */
+        Late,
+        /** Before: a single image of the first turn stands in front of everything. */
+        Early
+    }
+
+    /**
+     * A conversation as the paper's code laid it out: literals of control tokens in the data become control tokens, the newline after an
+     * answer is a target, the system message is fixed, and only the first turn may hold images.
+     */
+    public static EncodedText paper(Tokenizer tokenizer, List<Turn> turns, Paper layout) {
+        EncodedBuilder out = new EncodedBuilder(tokenizer);
+        for (int i = 0; i < turns.size(); i++) {
+            String content = turns.get(i).text();
+            if (i % 2 == 1) {
+                String answer = (content.isEmpty() ? " " : content) + "<|im_end|>\n";
+                out.ids(tokenizer.encodeMarkup(answer), 0, true);
+            } else if (i == 0) {
+                firstTurn(tokenizer, content, layout, out);
+            } else {
+                out.ids(tokenizer.encodeMarkup(user(content)), 0, false);
+            }
+        }
+        return out.build();
+    }
+
+    private static String user(String content) {
+        return "<|im_start|>user\n" + content + "<|im_end|>assistant\n";
+    }
+
+    private static void firstTurn(Tokenizer tokenizer, String content, Paper layout, EncodedBuilder out) {
+        String text = "<s><|im_start|>system\n" + Conversation.DEFAULT_SYSTEM + "<|im_end|>\n" + user(content);
+        if (layout == Paper.Early && text.split(Tokenizer.IMAGE, -1).length == 2) {
+            text = strip(Tokenizer.IMAGE + "\n" + strip(text.replace(Tokenizer.IMAGE, "")));
+        }
+        String[] pieces = text.split(Tokenizer.IMAGE, -1);
+        int[] first = tokenizer.encodeMarkup(pieces[0]);
+        out.ids(first, 0, false);
+        // The helper took every piece for one that begins with <s>, because the first does.
+        int lost = first.length > 0 && first[0] == tokenizer.id(Tokenizer.BEGIN) ? 1 : 0;
+        for (int i = 1; i < pieces.length; i++) {
+            out.image().ids(tokenizer.encodeMarkup(pieces[i]), lost, false);
+        }
+    }
+
+    /** Python's strip: also no-break spaces. */
+    private static String strip(String text) {
+        int from = 0;
+        int to = text.length();
+        while (from < to && isSpace(text.charAt(from))) {
+            from++;
+        }
+        while (to > from && isSpace(text.charAt(to - 1))) {
+            to--;
+        }
+        return text.substring(from, to);
+    }
+
+    private static boolean isSpace(char c) {
+        return Character.isWhitespace(c) || Character.isSpaceChar(c) || c == '\u0085';
+    }
+}
