@@ -1,0 +1,48 @@
+package io.vlmoperator.trainer.model;
+
+import io.vlmoperator.trainer.op.Ops;
+import io.vlmoperator.trainer.op.Tensor;
+import java.util.List;
+
+/**
+ * From image features to visual tokens (paper section 2.2): average-pool the grid of patches, then Linear, GELU (erf), Linear. With as many
+ * tokens as patches the pool is the identity, so one set of weights serves every number of tokens.
+ */
+public final class AveragePoolProjector {
+    private final int patchesPerSide;
+    private final int tokensPerSide;
+    private final Tensor firstWeight;
+    private final Tensor firstBias;
+    private final Tensor secondWeight;
+    private final Tensor secondBias;
+
+    AveragePoolProjector(ProjectorConfig config, int patchesPerSide, Weights weights) {
+        this.patchesPerSide = patchesPerSide;
+        tokensPerSide = config.side();
+        firstWeight = weights.use(Part.PROJECTOR.prefix() + "linear_1.weight");
+        firstBias = weights.use(Part.PROJECTOR.prefix() + "linear_1.bias");
+        secondWeight = weights.use(Part.PROJECTOR.prefix() + "linear_2.weight");
+        secondBias = weights.use(Part.PROJECTOR.prefix() + "linear_2.bias");
+    }
+
+    static List<Parameter> parameters(long visionWidth, long hidden) {
+        return List.of(
+                Parameter.of(Part.PROJECTOR, "linear_1.weight", hidden, visionWidth),
+                Parameter.of(Part.PROJECTOR, "linear_1.bias", hidden),
+                Parameter.of(Part.PROJECTOR, "linear_2.weight", hidden, hidden),
+                Parameter.of(Part.PROJECTOR, "linear_2.bias", hidden));
+    }
+
+    /** The pooled features: [N * P, W] to [N * tokens, W]. */
+    Tensor pool(Ops ops, Tensor featuresRW) {
+        return tokensPerSide == patchesPerSide
+                ? featuresRW
+                : ops.averagePool(featuresRW, patchesPerSide, tokensPerSide);
+    }
+
+    /** Visual tokens [N * tokens, D] of features [N * P, W]. */
+    Tensor forward(Ops ops, Tensor featuresRW) {
+        Tensor hiddenVD = ops.gelu(ops.linear(pool(ops, featuresRW), firstWeight, firstBias));
+        return ops.linear(hiddenVD, secondWeight, secondBias);
+    }
+}

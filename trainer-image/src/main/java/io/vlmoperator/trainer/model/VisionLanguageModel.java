@@ -1,0 +1,287 @@
+package io.vlmoperator.trainer.model;
+
+import io.vlmoperator.trainer.op.DType;
+import io.vlmoperator.trainer.op.Ops;
+import io.vlmoperator.trainer.op.Scope;
+import io.vlmoperator.trainer.op.Segments;
+import io.vlmoperator.trainer.op.Tape;
+import io.vlmoperator.trainer.op.Tensor;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * Images and text in, the next token out: encoder, projector, and a decoder in whose sequence the projected image tokens stand where the
+ * batch has {@link Batch#IMAGE}. Used by one thread.
+ */
+public final class VisionLanguageModel {
+    /** Logits formed at a time, in elements: large enough for a fast product, small enough for a cache. */
+    private static final int HEAD_CHUNK_ELEMENTS = 1 << 18;
+
+    private final ModelConfig config;
+    private final Set<Part> trained;
+    private final Weights weights;
+    private final VisionTransformer vision;
+    private final AveragePoolProjector projector;
+    private final LanguageModel language;
+
+    private VisionLanguageModel(Scope scope, ModelConfig config, Set<Part> trained) {
+        this.config = config;
+        this.trained = Set.copyOf(trained);
+        List<Parameter> parameters = new ArrayList<>();
+        parameters.addAll(VisionTransformer.parameters(config.vision()));
+        parameters.addAll(AveragePoolProjector.parameters(
+                config.vision().hiddenSize(), config.language().hiddenSize()));
+        parameters.addAll(LanguageModel.parameters(config.language()));
+        weights = new Weights(scope, parameters, trained);
+        vision = new VisionTransformer(config.vision(), weights);
+        projector = new AveragePoolProjector(config.projector(), config.vision().patchesPerSide(), weights);
+        language = new LanguageModel(config.language(), weights, scope);
+    }
+
+    /**
+     * A model whose weights are all 0: to be filled by {@link #initialize} or from a checkpoint.
+     *
+     * @param scope owns the weights; as long as it is open the model can be used
+     * @param trained parts that get gradients; the others are frozen and build no graph
+     */
+    public static VisionLanguageModel create(Scope scope, ModelConfig config, Set<Part> trained) {
+        return new VisionLanguageModel(scope, config, trained);
+    }
+
+    /** Fills parts with random weights that depend on the seed only; see {@link Initialization}. */
+    public void initialize(Set<Part> parts, long seed) {
+        Initialization.random(weights, parts, config, seed);
+    }
+
+    /** Sizes. */
+    public ModelConfig config() {
+        return config;
+    }
+
+    /** Weights and gradients. */
+    public Weights weights() {
+        return weights;
+    }
+
+    /** The trained parts. */
+    public Set<Part> trained() {
+        return trained;
+    }
+
+    /**
+     * Forward and backward: adds {@code scale} times the gradient of the loss sum to {@link Weights#gradients()}.
+     *
+     * @param scale for a mean loss, 1 / number of targets of the global batch
+     * @param keep whether layers keep their activations or form them a second time
+     * @return the sum of the cross-entropies of all targets, unscaled: a scalar in {@code scope}. 0 without a target
+     */
+    public Tensor accumulate(Batch batch, double scale, Tape.Keep keep, Scope scope) {
+        try (Scope local = scope.child()) {
+            int[] targets = batch.targetPositions();
+            if (targets.length == 0) {
+                return scope.scalar(0);
+            }
+            Tape tape = new Tape(local, keep);
+            Tensor hiddenTD = forward(batch, tape, local, Observer.NONE);
+            Tensor beforeTargetQ = local.indices(before(targets));
+            Tensor normedQD = tape.apply(
+                    trained.contains(Part.LANGUAGE), hiddenTD, (ops, x) -> language.finalNorm(ops, x, beforeTargetQ));
+            Ops.HeadGradients head = local.ops()
+                    .headGradients(
+                            local.ops().detach(normedQD),
+                            language.head(),
+                            language.headGradient(local),
+                            local.indices(labels(batch, targets)),
+                            scale,
+                            headChunk());
+            tape.backward(head.hiddenGradientTD());
+            return head.lossSum().moveTo(scope);
+        }
+    }
+
+    /** {@link #accumulate(Batch, double, Tape.Keep, Scope)} that keeps all activations. */
+    public Tensor accumulate(Batch batch, double scale, Scope scope) {
+        return accumulate(batch, scale, Tape.Keep.ALL, scope);
+    }
+
+    /** The sum of the cross-entropies of all targets, without gradients: a scalar in {@code scope}. */
+    public Tensor lossSum(Batch batch, Scope scope) {
+        try (Scope local = scope.child()) {
+            Tensor logProbabilitiesQ = logProbabilities(batch, local);
+            Ops ops = local.ops();
+            return ops.multiply(ops.sum(logProbabilitiesQ), -1).moveTo(scope);
+        }
+    }
+
+    /**
+     * Log probability of the label at each of {@link Batch#targetPositions()}, [Q], without gradients. Summed over an option's positions it
+     * is the option's likelihood.
+     */
+    public Tensor logProbabilities(Batch batch, Scope scope) {
+        int[] targets = batch.targetPositions();
+        if (targets.length == 0) {
+            return scope.empty(DType.FLOAT32, 0);
+        }
+        try (Scope local = scope.child()) {
+            Tensor hiddenTD = forward(batch, new Frozen(local), local, Observer.NONE);
+            Ops ops = local.ops();
+            Tensor normedQD = language.finalNorm(ops, hiddenTD, local.indices(before(targets)));
+            return ops.headLogProbabilities(
+                            normedQD, language.head(), local.indices(labels(batch, targets)), headChunk())
+                    .moveTo(scope);
+        }
+    }
+
+    /** What a check of the inner values may look at. */
+    public interface Observer {
+        /** Looks at nothing. */
+        Observer NONE = (name, value) -> {};
+
+        /**
+         * @param name {@code embeddings}, {@code block.K}, {@code inputs_embeds}, {@code hidden.layer.K}, {@code hidden.norm} or {@code logits}
+         * @param value valid during the call only
+         */
+        void see(String name, Tensor value);
+    }
+
+    /** A forward pass without gradients that shows every layer's output and the logits of all tokens; for small models. */
+    public void observe(Batch batch, Observer observer) {
+        try (Scope local = Scope.open()) {
+            Tensor hiddenTD = forward(batch, new Frozen(local), local, observer);
+            Tensor normedTD = language.finalNorm(local.ops(), hiddenTD);
+            observer.see("hidden.norm", normedTD);
+            observer.see("logits", local.ops().linear(normedTD, language.head()));
+        }
+    }
+
+    /** Embeddings of all tokens, text and visual, in their order: [T, D] in {@code scope}, without gradients. */
+    Tensor inputEmbeddings(Batch batch, Scope scope) {
+        try (Scope local = scope.child()) {
+            return inputEmbeddings(batch, new Frozen(local), local, Observer.NONE)
+                    .moveTo(scope);
+        }
+    }
+
+    LanguageModel language() {
+        return language;
+    }
+
+    AveragePoolProjector projector() {
+        return projector;
+    }
+
+    /** Runs a layer: on a tape, or without gradients. */
+    private interface Runner {
+        Tensor apply(boolean trainable, Tensor input, Tape.Stage stage);
+    }
+
+    /** Runs layers without a graph and frees what a layer has left behind. */
+    private record Frozen(Scope scope) implements Runner {
+        @Override
+        public Tensor apply(boolean trainable, Tensor input, Tape.Stage stage) {
+            try (Scope local = scope.child()) {
+                return stage.run(local.ops(), input).moveTo(scope);
+            }
+        }
+    }
+
+    private Tensor forward(Batch batch, Tape tape, Scope scope, Observer observer) {
+        return forward(batch, tape::apply, scope, observer);
+    }
+
+    /** Embeddings of all tokens, text and visual, in their order: [T, D]. */
+    private Tensor inputEmbeddings(Batch batch, Runner runner, Scope scope, Observer observer) {
+        check(batch);
+        Splice splice = Splice.of(batch);
+        Tensor textIds = scope.indices(splice.textIds());
+        Tensor order = scope.indices(splice.order());
+        Tensor visualVD = visualTokens(batch, runner, scope, observer);
+        return runner.apply(
+                trained.contains(Part.LANGUAGE),
+                visualVD,
+                (ops, visual) -> ops.rowsOfTwo(language.embed(ops, textIds), visual, order));
+    }
+
+    /** Hidden states of all tokens behind the last layer, before the final norm: [T, D]. */
+    private Tensor forward(Batch batch, Runner runner, Scope scope, Observer observer) {
+        Tensor hiddenTD = inputEmbeddings(batch, runner, scope, observer);
+        observer.see("inputs_embeds", hiddenTD);
+
+        boolean trainable = trained.contains(Part.LANGUAGE);
+        LanguageConfig sizes = config.language();
+        Segments segments = Segments.of(scope, batch.segmentStarts(), batch.positionsT(), language.frequencies());
+        DecoderLayer.Attention attention = (ops, queryKeyValueTE) ->
+                ops.segmentAttention(queryKeyValueTE, segments, sizes.numAttentionHeads(), sizes.numKeyValueHeads());
+        for (int number = 0; number < language.layers().size(); number++) {
+            DecoderLayer layer = language.layers().get(number);
+            hiddenTD = runner.apply(trainable, hiddenTD, (ops, x) -> layer.forward(ops, x, attention));
+            observer.see("hidden.layer." + number, hiddenTD);
+        }
+        return hiddenTD;
+    }
+
+    /** Visual tokens of all images, one after the other: [N * tokens, D]. */
+    private Tensor visualTokens(Batch batch, Runner runner, Scope scope, Observer observer) {
+        if (batch.imageCount() == 0) {
+            return scope.empty(DType.FLOAT32, 0, config.language().hiddenSize());
+        }
+        boolean trainable = trained.contains(Part.VISION);
+        Tensor pixelsNCHW = scope.copy(
+                MemorySegment.ofArray(batch.pixelsNCHW()),
+                DType.FLOAT32,
+                batch.imageCount(),
+                3,
+                batch.imageSize(),
+                batch.imageSize());
+        Tensor hiddenRW = runner.apply(trainable, pixelsNCHW, vision::embed);
+        observer.see("embeddings", hiddenRW);
+        for (int number = 0; number < vision.blocks().size(); number++) {
+            hiddenRW = runner.apply(trainable, hiddenRW, vision.blocks().get(number)::forward);
+            observer.see("block." + number, hiddenRW);
+        }
+        return runner.apply(trained.contains(Part.PROJECTOR), hiddenRW, projector::forward);
+    }
+
+    private void check(Batch batch) {
+        int tokens = config.projector().tokensPerImage();
+        if (batch.visualTokens() != batch.imageCount() * tokens) {
+            throw new IllegalArgumentException("batch: " + batch.visualTokens() + " visual tokens, but "
+                    + batch.imageCount() + " images of " + tokens + " tokens each");
+        }
+        if (batch.imageCount() > 0 && batch.imageSize() != config.vision().imageSize()) {
+            throw new IllegalArgumentException("batch: images of side " + batch.imageSize() + ", the model reads side "
+                    + config.vision().imageSize());
+        }
+        for (int t = 0; t < batch.tokens(); t++) {
+            if (Math.max(batch.idsT()[t], batch.labelsT()[t])
+                    >= config.language().vocabSize()) {
+                throw new IllegalArgumentException("batch: id " + batch.idsT()[t] + ", label " + batch.labelsT()[t]
+                        + " at token " + t
+                        + ", but the vocabulary ends at " + (config.language().vocabSize() - 1)
+                        + "; the tokenizer does not belong to this model");
+            }
+        }
+    }
+
+    private int headChunk() {
+        return Math.max(16, HEAD_CHUNK_ELEMENTS / config.language().vocabSize());
+    }
+
+    private static int[] before(int[] positions) {
+        int[] previous = new int[positions.length];
+        for (int q = 0; q < positions.length; q++) {
+            previous[q] = positions[q] - 1;
+        }
+        return previous;
+    }
+
+    private static int[] labels(Batch batch, int[] positions) {
+        int[] labels = new int[positions.length];
+        for (int q = 0; q < positions.length; q++) {
+            labels[q] = batch.labelsT()[positions[q]];
+        }
+        return labels;
+    }
+}

@@ -1,0 +1,143 @@
+package io.vlmoperator.trainer.op;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.invoke.MethodHandle;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+
+/**
+ * The part of libtorch's C interface that DJL lacks: empty tensors of any element type, data pointers, element types, and gradient slots
+ * that are views of one flat buffer. A DJL handle is an {@code at::Tensor*}, and so is an {@code AtenTensorHandle}.
+ */
+final class Native {
+    private static final long MAX_CONFIG_BYTES = 64 * 1024;
+
+    private final Arena arena = Arena.ofAuto();
+    private final SymbolLookup torch;
+    private final MethodHandle emptyStrided;
+    private final MethodHandle dataPointer;
+    private final MethodHandle dtype;
+    private final MethodHandle assign;
+    private final MethodHandle mutableGrad;
+
+    Native(Path libraryFolder) {
+        Arena global = Arena.global(); // libtorch is never unloaded
+        torch = SymbolLookup.libraryLookup(libraryFolder.resolve("libtorch_cpu.so"), global)
+                .or(SymbolLookup.libraryLookup(libraryFolder.resolve("libc10.so"), global));
+        emptyStrided = function(
+                "aoti_torch_empty_strided",
+                FunctionDescriptor.of(JAVA_INT, JAVA_LONG, ADDRESS, ADDRESS, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS));
+        dataPointer = function("aoti_torch_get_data_ptr", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, ADDRESS));
+        dtype = function("aoti_torch_get_dtype", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, ADDRESS));
+        assign = function("aoti_torch_assign_tensors", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
+        mutableGrad = function("_ZN3c1010TensorImpl12mutable_gradEv", FunctionDescriptor.of(JAVA_LONG, JAVA_LONG));
+    }
+
+    private MethodHandle function(String name, FunctionDescriptor descriptor) {
+        MemorySegment address = torch.find(name)
+                .orElseThrow(() -> new TorchException(
+                        "libtorch has no function " + name + "; the trainer needs libtorch " + Torch.VERSION));
+        return Linker.nativeLinker().downcallHandle(address, descriptor);
+    }
+
+    /** libtorch's own description of its build, which names its version. */
+    String buildDescription() {
+        MemorySegment showConfig = torch.find("_ZN2at11show_configB5cxx11Ev")
+                .or(() -> torch.find("_ZN2at11show_configEv"))
+                .orElseThrow(
+                        () -> new TorchException("the libtorch found does not say its version (no at::show_config)"));
+        // A std::string comes back through a hidden first pointer: 8 bytes address, 8 bytes length, 16 bytes in place.
+        MethodHandle call = Linker.nativeLinker().downcallHandle(showConfig, FunctionDescriptor.ofVoid(ADDRESS));
+        try (Arena local = Arena.ofConfined()) {
+            MemorySegment string = local.allocate(32, 8);
+            call.invokeExact(string);
+            long length = string.get(JAVA_LONG, 8);
+            if (length < 0 || length > MAX_CONFIG_BYTES) {
+                return "";
+            }
+            byte[] text = MemorySegment.ofAddress(string.get(JAVA_LONG, 0))
+                    .reinterpret(length)
+                    .toArray(java.lang.foreign.ValueLayout.JAVA_BYTE);
+            return new String(text, StandardCharsets.UTF_8);
+        } catch (Throwable e) {
+            throw unexpected("at::show_config", e);
+        }
+    }
+
+    /** A new contiguous CPU tensor with undefined content; returns its handle. */
+    long empty(DType type, long[] shape) {
+        try (Arena local = Arena.ofConfined()) {
+            MemorySegment sizes = local.allocate(JAVA_LONG, Math.max(1, shape.length));
+            MemorySegment strides = local.allocate(JAVA_LONG, Math.max(1, shape.length));
+            long stride = 1;
+            for (int i = shape.length - 1; i >= 0; i--) {
+                sizes.setAtIndex(JAVA_LONG, i, shape[i]);
+                strides.setAtIndex(JAVA_LONG, i, stride);
+                stride = Math.multiplyExact(stride, Math.max(1, shape[i]));
+            }
+            MemorySegment result = local.allocate(JAVA_LONG);
+            check("empty", (int)
+                    emptyStrided.invokeExact((long) shape.length, sizes, strides, type.code(), 0, 0, result));
+            return result.get(JAVA_LONG, 0);
+        } catch (Throwable e) {
+            throw unexpected("empty", e);
+        }
+    }
+
+    long dataPointer(long handle) {
+        try (Arena local = Arena.ofConfined()) {
+            MemorySegment result = local.allocate(JAVA_LONG);
+            check("data pointer", (int) dataPointer.invokeExact(handle, result));
+            return result.get(JAVA_LONG, 0);
+        } catch (Throwable e) {
+            throw unexpected("data pointer", e);
+        }
+    }
+
+    DType dtype(long handle) {
+        try (Arena local = Arena.ofConfined()) {
+            MemorySegment result = local.allocate(JAVA_INT);
+            check("element type", (int) dtype.invokeExact(handle, result));
+            return DType.ofCode(result.get(JAVA_INT, 0));
+        } catch (Throwable e) {
+            throw unexpected("element type", e);
+        }
+    }
+
+    /**
+     * Makes {@code gradient} the {@code .grad} of {@code leaf}: backward then adds into its memory. An {@code at::Tensor} is one pointer to
+     * its implementation, whose gradient slot is itself an {@code at::Tensor}.
+     */
+    void setGradient(long leaf, long gradient) {
+        try {
+            long implementation =
+                    MemorySegment.ofAddress(leaf).reinterpret(8, arena, null).get(JAVA_LONG, 0);
+            long slot = (long) mutableGrad.invokeExact(implementation);
+            check("gradient slot", (int) assign.invokeExact(gradient, slot));
+        } catch (Throwable e) {
+            throw unexpected("gradient slot", e);
+        }
+    }
+
+    private static void check(String what, int code) {
+        if (code != 0) {
+            throw new TorchException("libtorch refused: " + what + " (its message is on standard error)");
+        }
+    }
+
+    private static RuntimeException unexpected(String what, Throwable cause) {
+        return switch (cause) {
+            case RuntimeException e -> e;
+            case Error e -> throw e;
+            default -> new TorchException("calling libtorch failed: " + what, cause);
+        };
+    }
+}

@@ -1,0 +1,156 @@
+package io.vlmoperator.trainer.op;
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import ai.djl.pytorch.engine.PtNDArray;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+
+/**
+ * A tensor of libtorch, owned by one {@link Scope} and freed with it. Not thread-safe: a tensor and its scope belong to the thread that
+ * uses them (memory handed out by {@link #data()} may be read and written from any thread).
+ */
+public final class Tensor implements AutoCloseable {
+    private final PtNDArray array;
+    private Scope owner;
+    private Arena memory;
+    private boolean closed;
+
+    Tensor(Scope owner, PtNDArray array) {
+        this.owner = owner;
+        this.array = array;
+    }
+
+    /** Sizes of the dimensions, outermost first; empty for a scalar. */
+    public long[] shape() {
+        return array().getShape().getShape();
+    }
+
+    /** Number of dimensions. */
+    public int rank() {
+        return shape().length;
+    }
+
+    /** Size of one dimension; negative numbers count from the last. */
+    public int size(int dimension) {
+        long[] shape = shape();
+        return Math.toIntExact(shape[dimension < 0 ? shape.length + dimension : dimension]);
+    }
+
+    /** Number of elements. */
+    public long count() {
+        return array().getShape().size();
+    }
+
+    /** Element type. */
+    public DType dtype() {
+        return Torch.start().natives().dtype(handle());
+    }
+
+    /**
+     * The elements themselves, without a copy, row-major. Valid until the tensor is closed; later access throws
+     * {@link IllegalStateException}.
+     *
+     * @throws TorchException if the elements do not lie one after the other ({@link Ops#contiguous} makes a copy that does)
+     */
+    public MemorySegment data() {
+        if (memory == null) {
+            if (!Torch.start().isContiguous(this)) {
+                throw new TorchException(
+                        "a tensor of shape " + Arrays.toString(shape()) + " has gaps; take contiguous() of it first");
+            }
+            memory = newArena();
+        }
+        long bytes = Math.multiplyExact(count(), dtype().bytes());
+        if (bytes == 0) {
+            return MemorySegment.NULL;
+        }
+        return MemorySegment.ofAddress(Torch.start().natives().dataPointer(handle()))
+                .reinterpret(bytes, memory, null);
+    }
+
+    @SuppressWarnings("MustBeClosedChecker") // closed in free()
+    private static Arena newArena() {
+        return Arena.ofShared();
+    }
+
+    /** The value of a one-element FLOAT32 tensor. */
+    public float item() {
+        require(DType.FLOAT32);
+        if (count() != 1) {
+            throw new TorchException("item() of a tensor of shape " + Arrays.toString(shape()));
+        }
+        return data().get(JAVA_FLOAT, 0);
+    }
+
+    /** A copy of a FLOAT32 tensor's elements. */
+    public float[] floats() {
+        require(DType.FLOAT32);
+        return data().toArray(JAVA_FLOAT);
+    }
+
+    /** A copy of an INT64 tensor's elements. */
+    public long[] longs() {
+        require(DType.INT64);
+        return data().toArray(JAVA_LONG);
+    }
+
+    /** A copy of an INT32 tensor's elements. */
+    public int[] ints() {
+        require(DType.INT32);
+        return data().toArray(JAVA_INT);
+    }
+
+    /** Hands this tensor to another scope, which closes it from then on. Returns this. */
+    public Tensor moveTo(Scope scope) {
+        array();
+        owner.release(this);
+        scope.take(this);
+        owner = scope;
+        return this;
+    }
+
+    private void require(DType type) {
+        if (dtype() != type) {
+            throw new TorchException("a tensor of " + dtype() + " was read as " + type);
+        }
+    }
+
+    PtNDArray array() {
+        if (closed) {
+            throw new IllegalStateException("the tensor is closed: its scope has ended");
+        }
+        return array;
+    }
+
+    long handle() {
+        return array().getHandle();
+    }
+
+    /** Frees the handle now. The memory lives on while a view of it or an unfinished backward needs it. */
+    @Override
+    public void close() {
+        if (!closed) {
+            owner.release(this);
+            free();
+        }
+    }
+
+    /** Called by the owning scope, which forgets the tensor itself. */
+    void free() {
+        closed = true;
+        if (memory != null) {
+            memory.close();
+        }
+        array.close();
+        Torch.start().counted(-1);
+    }
+
+    @Override
+    public String toString() {
+        return closed ? "closed tensor" : dtype() + Arrays.toString(shape());
+    }
+}
