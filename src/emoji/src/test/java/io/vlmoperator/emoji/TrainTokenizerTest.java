@@ -1,0 +1,80 @@
+package io.vlmoperator.emoji;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TrainTokenizerTest {
+    @TempDir
+    Path temp;
+
+    @Test
+    void theCheckedInTokenizerIsWhatTheTrainerMakesOfTheCheckedInCorpus() throws IOException {
+        Path folder = RealDataTest.tokenizer();
+        BpeTrainer.Bpe bpe = BpeTrainer.train(
+                TrainTokenizer.readCorpus(folder.resolve(TrainTokenizer.CORPUS)),
+                TrainTokenizer.SIZE - TrainTokenizer.ADDED.size());
+        assertThat(TrainTokenizer.tokenizerJson(bpe))
+                .as("examples/emoji/tokenizer/tokenizer.json; after a change of the corpus run TrainTokenizer")
+                .isEqualTo(Files.readString(folder.resolve(TrainTokenizer.TOKENIZER)));
+        assertThat(TrainTokenizer.configJson()).isEqualTo(Files.readString(folder.resolve(TrainTokenizer.CONFIG)));
+        assertThat(BpeTrainer.encode(bpe, "assistant\n"))
+                .as("a chat header is short")
+                .hasSize(2);
+        assertThat(String.join("", BpeTrainer.encode(bpe, "grinning face"))).isEqualTo("grinningĠface");
+    }
+
+    @Test
+    void idsRunFromBytesOverMergesToAddedTokens() throws IOException {
+        JsonNode tokenizer = new ObjectMapper()
+                .readTree(RealDataTest.tokenizer()
+                        .resolve(TrainTokenizer.TOKENIZER)
+                        .toFile());
+        JsonNode vocabulary = tokenizer.path("model").path("vocab");
+        assertThat(vocabulary.size()).isEqualTo(1995);
+        assertThat(tokenizer.path("model").path("merges").size()).isEqualTo(1995 - 256);
+        assertThat(vocabulary.path("!").asInt(-1))
+                .as("first byte, as in Qwen2.5")
+                .isZero();
+        int expected = 1995;
+        for (JsonNode added : tokenizer.path("added_tokens")) {
+            assertThat(added.path("id").asInt()).isEqualTo(expected++);
+        }
+        assertThat(expected).isEqualTo(2000);
+    }
+
+    @Test
+    void mergesTheMostFrequentPairAndBreaksTiesByText() {
+        BpeTrainer.Bpe bpe = BpeTrainer.train(Map.of("ab", 3, "cd", 3, "abcd", 1, "xy", 2), 256 + 3);
+        assertThat(bpe.merges())
+                .containsExactly(
+                        new BpeTrainer.Merge("a", "b"), new BpeTrainer.Merge("c", "d"), new BpeTrainer.Merge("x", "y"));
+        assertThat(BpeTrainer.encode(bpe, "abcdxyz")).containsExactly("ab", "cd", "xy", "z");
+    }
+
+    @Test
+    void neverMergesAcrossTheSplit() {
+        BpeTrainer.Bpe bpe = BpeTrainer.train(Map.of("a 1\nb", 50, "12", 50, "aa", 1), 256 + 1);
+        assertThat(bpe.merges()).as("' 1', '1\\n' and '12' are apart").containsExactly(new BpeTrainer.Merge("a", "a"));
+    }
+
+    @Test
+    void tooFewTextsAreAnError() {
+        assertThatThrownBy(() -> BpeTrainer.train(Map.of("ab", 1), 300)).hasMessageContaining("257 of 300");
+    }
+
+    @Test
+    void aBadCorpusLineIsNamed() throws IOException {
+        Path file = temp.resolve("corpus.tsv");
+        Files.writeString(file, "1\tfine\nnot a count\n");
+        assertThatThrownBy(() -> TrainTokenizer.readCorpus(file)).hasMessageContaining("line 2");
+    }
+}
