@@ -36,13 +36,18 @@ public final class Aggregate {
     public static List<Row> circular(List<Row> rows) {
         Map<Long, Row> questions = new LinkedHashMap<>();
         for (Row row : rows) {
-            long question = Math.floorMod(row.index(), ROTATION);
+            long question = question(row.index());
             questions.merge(
                     question,
                     new Row(question, row.category(), row.hit()),
                     (before, now) -> new Row(question, before.category(), before.hit() && now.hit()));
         }
         return List.copyOf(questions.values());
+    }
+
+    /** The question that a row of MMBench is a rotation of. */
+    public static long question(long index) {
+        return Math.floorMod(index, ROTATION);
     }
 
     /** Rows of each category, in order of first appearance. */

@@ -1,0 +1,94 @@
+package io.vlmoperator.trainer.eval;
+
+import io.vlmoperator.api.spec.EvalJobSpec.Protocol;
+import io.vlmoperator.trainer.eval.scoring.MultipleChoice;
+import io.vlmoperator.trainer.model.Generator;
+import io.vlmoperator.trainer.text.EncodedText;
+import io.vlmoperator.trainer.text.Tokenizer;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+
+/** Generates answers greedily and reads them: {@code Strict} and {@code PaperCompatible}. */
+final class GreedyAnswers implements Asker {
+    /** The paper's harness ends an answer at the first of these, so that 1.5 becomes "1". */
+    static final List<String> PAPER_STOPS = List.of(".", ",", "\n");
+
+    private final Subject subject;
+    private final Protocol protocol;
+    private final int maxNewTokens;
+    private final Generator generator;
+    private final Set<Integer> stops;
+
+    GreedyAnswers(Subject subject, Protocol protocol, int maxNewTokens) {
+        if (protocol == Protocol.OptionLikelihood) {
+            throw new IllegalArgumentException(protocol + " generates nothing");
+        }
+        this.subject = subject;
+        this.protocol = protocol;
+        this.maxNewTokens = maxNewTokens;
+        generator = new Generator(subject.model());
+        stops = stops(subject.tokenizer(), protocol);
+    }
+
+    private static Set<Integer> stops(Tokenizer tokenizer, Protocol protocol) {
+        Set<Integer> stops = new HashSet<>();
+        stops.add(tokenizer.id(Tokenizer.MESSAGE_END));
+        OptionalInt endOfText = tokenizer.find(Tokenizer.END_OF_TEXT);
+        endOfText.ifPresent(stops::add);
+        if (protocol == Protocol.PaperCompatible) {
+            for (String stop : PAPER_STOPS) {
+                int[] ids = tokenizer.encode(stop);
+                if (ids.length == 1) {
+                    stops.add(ids[0]);
+                }
+            }
+        }
+        return Set.copyOf(stops);
+    }
+
+    @Override
+    public List<EncodedText> texts(Question question) {
+        return List.of(
+                protocol == Protocol.Strict
+                        ? Prompts.strict(subject.tokenizer(), question)
+                        : Prompts.paper(subject.tokenizer(), question));
+    }
+
+    @Override
+    public int room() {
+        return maxNewTokens;
+    }
+
+    @Override
+    public List<Answer> ask(List<Seen> questions) {
+        List<EncodedText> prompts =
+                questions.stream().map(seen -> seen.texts().getFirst()).toList();
+        List<float[]> pixels = questions.stream().map(Seen::pixels).toList();
+        List<int[]> said = generator.greedy(
+                Sequences.batch(prompts, pixels, subject.tokensPerImage(), subject.imageSize()), maxNewTokens, stops);
+        List<Answer> answers = new ArrayList<>();
+        for (int i = 0; i < said.size(); i++) {
+            answers.add(read(questions.get(i).question(), subject.tokenizer().decode(said.get(i), true)));
+        }
+        return answers;
+    }
+
+    /** Reads one generated text by the protocol's rule. */
+    private Answer read(Question question, String text) {
+        if (protocol == Protocol.Strict) {
+            Optional<String> letter = MultipleChoice.strict(text, question.options());
+            return new Answer(
+                    question,
+                    text,
+                    letter,
+                    letter.filter(question.answer()::equals).isPresent());
+        }
+        // Containment says whether the gold letter was hit, never which letter was meant: nothing is unparsed.
+        boolean hit = MultipleChoice.contains(text, question.answer());
+        return new Answer(question, text, Optional.of(question.answer()), hit);
+    }
+}
