@@ -12,7 +12,7 @@ MVN := mvn -B -q
 CLUSTER_DIR ?= $(CURDIR)/.run/cluster
 VLM_LOCAL := src/local/bin/vlm-local
 
-.PHONY: help jdk build test lint format tools local-build cluster cluster-stop
+.PHONY: help jdk build demo demo-stop test lint format tools local-build cluster cluster-stop
 help: ## list the verbs
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
@@ -21,6 +21,12 @@ jdk:
 
 build: jdk ## build everything, without tests
 	$(MVN) package -DskipTests
+
+demo: ## four custom resources, from images to a score, on a cluster of this machine (or CLUSTER=existing)
+	@src/demo/bin/demo
+
+demo-stop: ## end what the demo left running
+	@src/demo/bin/demo-stop
 
 test: jdk tools ## all tests
 	$(MVN) spotless:check verify
