@@ -20,6 +20,8 @@ public final class PodEnvironment {
     public static final String GRACE_SECONDS = "VLM_GRACE_SECONDS";
     /** Name of the node, for reports. */
     public static final String NODE_NAME = "VLM_NODE_NAME";
+    /** Whole CPUs of the container's limit; absent without a limit. The trainer starts so many threads for arithmetic at most. */
+    public static final String CPUS = "VLM_CPUS";
     /** Set by the Job controller: index of the pod, the node rank. */
     public static final String COMPLETION_INDEX = "JOB_COMPLETION_INDEX";
 
