@@ -8,8 +8,9 @@ JAVA_HOME := $(shell src/local/bin/find-jdk 25)
 export JAVA_HOME
 MVN := mvn -B -q
 
-# The local cluster's run folder, and what its node can run (IMAGE=EXECUTABLE ...).
+# The local cluster's run folder, and what its node can run: IMAGE=EXECUTABLE ...
 CLUSTER_DIR ?= $(CURDIR)/.run/cluster
+CLUSTER_PROGRAMS ?= busybox=/bin/sh $(if $(wildcard trainer-image/bin/vlm-trainer),vlm-trainer=$(CURDIR)/trainer-image/bin/vlm-trainer)
 VLM_LOCAL := src/local/bin/vlm-local
 
 .PHONY: help jdk build demo demo-stop test lint format tools local-build cluster cluster-stop
@@ -44,7 +45,9 @@ local-build: jdk
 	@$(MVN) -pl src/local package -DskipTests
 
 cluster: tools local-build ## start a Kubernetes control plane on loopback, with one node
-	@$(VLM_LOCAL) start --dir $(CLUSTER_DIR)
+	@$(VLM_LOCAL) start --dir $(CLUSTER_DIR) >/dev/null
+	@$(VLM_LOCAL) node --dir $(CLUSTER_DIR) --detach $(CLUSTER_PROGRAMS:%=--program %) || { $(VLM_LOCAL) stop --dir $(CLUSTER_DIR); exit 1; }
+	@echo "export KUBECONFIG=$(CLUSTER_DIR)/admin.kubeconfig"
 
 cluster-stop: ## stop it; its data stays in .run/cluster
 	@$(VLM_LOCAL) stop --dir $(CLUSTER_DIR)

@@ -3,8 +3,12 @@ package io.vlmoperator.local;
 import io.fabric8.kubernetes.client.Config;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
+import io.vlmoperator.local.node.LocalNode;
+import io.vlmoperator.local.node.NodeFolder;
+import io.vlmoperator.local.node.NodeOptions;
 import java.io.File;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -27,6 +31,7 @@ public final class LocalCluster implements AutoCloseable {
     private final Path folder;
     private final Path tools;
     private final Thread atExit;
+    private final List<LocalNode> nodes = new ArrayList<>();
 
     private LocalCluster(ControlPlane controlPlane, Path folder, Path tools) {
         this.controlPlane = controlPlane;
@@ -119,6 +124,13 @@ public final class LocalCluster implements AutoCloseable {
                 .build();
     }
 
+    /** Starts a node in this JVM; it ends with the cluster, or when it is closed. */
+    public synchronized LocalNode startNode(NodeOptions options) {
+        LocalNode node = LocalNode.start(folder, server(), controlPlane.pki(), options);
+        nodes.add(node);
+        return node;
+    }
+
     /** Stops everything that runs from the folder; nothing happens when it is stopped already. */
     @Override
     public void close() {
@@ -131,6 +143,8 @@ public final class LocalCluster implements AutoCloseable {
     }
 
     private synchronized void stop() {
+        nodes.forEach(LocalNode::close);
+        NodeFolder.all(folder).forEach(NodeFolder::killPods);
         try {
             controlPlane.stopAll();
         } catch (InterruptedException e) {

@@ -1,5 +1,6 @@
 package io.vlmoperator.local;
 
+import io.vlmoperator.local.node.NodeFolder;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -22,7 +23,8 @@ public final class Main {
     }
 
     static int run(String... arguments) {
-        CommandLine line = new CommandLine(new Main());
+        CommandLine line =
+                new CommandLine(new Main()).addSubcommand(new NodeCommand()).addSubcommand(FaultCommand.create());
         line.setExecutionExceptionHandler((e, command, result) -> {
             if (e instanceof LocalClusterException || e instanceof java.io.UncheckedIOException) {
                 command.getErr().println("vlm-local: " + e.getMessage());
@@ -77,6 +79,10 @@ public final class Main {
     void stop(@CommandLine.Mixin RunFolder run) throws InterruptedException {
         ControlPlane controlPlane = ControlPlane.in(run.path());
         controlPlane.requireRunFolder();
+        for (Component node : NodeCommand.detached(run.path())) {
+            node.end(10);
+        }
+        NodeFolder.all(run.path()).forEach(NodeFolder::killPods);
         controlPlane.stopAll();
     }
 
@@ -86,6 +92,7 @@ public final class Main {
         controlPlane.requireRunFolder();
         List<String> lines = controlPlane.status();
         lines.forEach(System.out::println);
+        NodeCommand.detached(run.path()).forEach(node -> System.out.println(ControlPlane.describe(node)));
         return controlPlane.isRunning() ? 0 : 1;
     }
 
