@@ -13,7 +13,7 @@ CLUSTER_DIR ?= $(CURDIR)/.run/cluster
 CLUSTER_PROGRAMS ?= busybox=/bin/sh $(if $(wildcard trainer-image/bin/vlm-trainer),vlm-trainer=$(CURDIR)/trainer-image/bin/vlm-trainer)
 VLM_LOCAL := src/local/bin/vlm-local
 
-.PHONY: help jdk build demo demo-stop test lint format tools local-build cluster cluster-stop
+.PHONY: help jdk build demo demo-stop test lint format crds tools local-build cluster cluster-stop
 help: ## list the verbs
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
@@ -51,3 +51,6 @@ cluster: tools local-build ## start a Kubernetes control plane on loopback, with
 
 cluster-stop: ## stop it; its data stays in .run/cluster
 	@$(VLM_LOCAL) stop --dir $(CLUSTER_DIR)
+
+crds: jdk ## write the CRD files (crds/crds) from the Java types
+	$(MVN) -pl crds test -Dtest=CrdFilesTest -Dvlm.crds.write=true

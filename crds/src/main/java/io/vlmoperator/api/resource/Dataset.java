@@ -1,5 +1,8 @@
 package io.vlmoperator.api.resource;
 
+import io.fabric8.crd.generator.annotation.AdditionalPrinterColumn;
+import io.fabric8.crd.generator.annotation.AdditionalPrinterColumn.Type;
+import io.fabric8.crdv2.generator.v1.SchemaCustomizer;
 import io.fabric8.kubernetes.api.model.Namespaced;
 import io.fabric8.kubernetes.client.CustomResource;
 import io.fabric8.kubernetes.model.annotation.Group;
@@ -18,6 +21,15 @@ import io.vlmoperator.api.status.DatasetStatus;
 @Plural("datasets")
 @Singular("dataset")
 @ShortNames("vds")
+@AdditionalPrinterColumn(name = "Phase", jsonPath = ".status.phase", type = Type.STRING)
+@AdditionalPrinterColumn(name = "Samples", jsonPath = ".status.samples", type = Type.INTEGER)
+@AdditionalPrinterColumn(name = "Rows", jsonPath = ".status.rows", type = Type.INTEGER)
+@AdditionalPrinterColumn(name = "Fill", jsonPath = ".status.fill", type = Type.NUMBER)
+@AdditionalPrinterColumn(name = "Done", jsonPath = ".status.progress.done", type = Type.INTEGER)
+@AdditionalPrinterColumn(name = "Shards", jsonPath = ".status.progress.total", type = Type.INTEGER)
+@AdditionalPrinterColumn(name = "Location", jsonPath = ".status.location", type = Type.STRING, priority = 1)
+@AdditionalPrinterColumn(name = "Age", jsonPath = ".metadata.creationTimestamp", type = Type.DATE)
+@SchemaCustomizer(value = SchemaRules.class, input = "Dataset")
 public class Dataset extends CustomResource<DatasetSpec, DatasetStatus> implements Namespaced {
     private static final long serialVersionUID = 1L;
 

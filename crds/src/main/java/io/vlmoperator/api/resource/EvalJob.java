@@ -1,5 +1,8 @@
 package io.vlmoperator.api.resource;
 
+import io.fabric8.crd.generator.annotation.AdditionalPrinterColumn;
+import io.fabric8.crd.generator.annotation.AdditionalPrinterColumn.Type;
+import io.fabric8.crdv2.generator.v1.SchemaCustomizer;
 import io.fabric8.kubernetes.api.model.Namespaced;
 import io.fabric8.kubernetes.client.CustomResource;
 import io.fabric8.kubernetes.model.annotation.Group;
@@ -18,6 +21,14 @@ import io.vlmoperator.api.status.EvalJobStatus;
 @Plural("evaljobs")
 @Singular("evaljob")
 @ShortNames("vev")
+@AdditionalPrinterColumn(name = "Phase", jsonPath = ".status.phase", type = Type.STRING)
+@AdditionalPrinterColumn(name = "Checkpoint", jsonPath = ".status.checkpoint", type = Type.STRING)
+@AdditionalPrinterColumn(name = "Done", jsonPath = ".status.progress.done", type = Type.INTEGER)
+@AdditionalPrinterColumn(name = "Rows", jsonPath = ".status.progress.total", type = Type.INTEGER)
+@AdditionalPrinterColumn(name = "ETA(s)", jsonPath = ".status.progress.etaSeconds", type = Type.INTEGER, priority = 1)
+@AdditionalPrinterColumn(name = "Scores", jsonPath = ".status.summary", type = Type.STRING)
+@AdditionalPrinterColumn(name = "Age", jsonPath = ".metadata.creationTimestamp", type = Type.DATE)
+@SchemaCustomizer(value = SchemaRules.class, input = "EvalJob")
 public class EvalJob extends CustomResource<EvalJobSpec, EvalJobStatus> implements Namespaced {
     private static final long serialVersionUID = 1L;
 

@@ -1,5 +1,8 @@
 package io.vlmoperator.api.resource;
 
+import io.fabric8.crd.generator.annotation.AdditionalPrinterColumn;
+import io.fabric8.crd.generator.annotation.AdditionalPrinterColumn.Type;
+import io.fabric8.crdv2.generator.v1.SchemaCustomizer;
 import io.fabric8.kubernetes.api.model.Namespaced;
 import io.fabric8.kubernetes.client.CustomResource;
 import io.fabric8.kubernetes.model.annotation.Group;
@@ -18,6 +21,17 @@ import io.vlmoperator.api.status.TrainingStatus;
 @Plural("sftjobs")
 @Singular("sftjob")
 @ShortNames("vsft")
+@AdditionalPrinterColumn(name = "Phase", jsonPath = ".status.phase", type = Type.STRING)
+@AdditionalPrinterColumn(name = "Step", jsonPath = ".status.progress.step", type = Type.INTEGER)
+@AdditionalPrinterColumn(name = "Steps", jsonPath = ".status.progress.steps", type = Type.INTEGER)
+@AdditionalPrinterColumn(name = "Loss", jsonPath = ".status.progress.loss", type = Type.NUMBER)
+@AdditionalPrinterColumn(name = "Tok/s", jsonPath = ".status.progress.tokensPerSecond", type = Type.NUMBER)
+@AdditionalPrinterColumn(name = "ETA(s)", jsonPath = ".status.progress.etaSeconds", type = Type.INTEGER)
+@AdditionalPrinterColumn(name = "Checkpoint", jsonPath = ".status.checkpoints.latest.step", type = Type.INTEGER)
+@AdditionalPrinterColumn(name = "Restarts", jsonPath = ".status.restarts.total", type = Type.INTEGER, priority = 1)
+@AdditionalPrinterColumn(name = "Export", jsonPath = ".status.export.location", type = Type.STRING, priority = 1)
+@AdditionalPrinterColumn(name = "Age", jsonPath = ".metadata.creationTimestamp", type = Type.DATE)
+@SchemaCustomizer(value = SchemaRules.class, input = "SFTJob")
 public class SFTJob extends CustomResource<SFTJobSpec, TrainingStatus> implements Namespaced {
     private static final long serialVersionUID = 1L;
 

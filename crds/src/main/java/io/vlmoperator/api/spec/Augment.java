@@ -1,17 +1,42 @@
 package io.vlmoperator.api.spec;
 
-/**
- * Random changes of the training images, a pure function of seed, epoch and sample. All are off by default.
- *
- * @param shift largest shift as a share of the side, each axis, uniform in [-shift, shift]; the uncovered border is white
- * @param scale largest relative change of size, uniform in [1-scale, 1+scale]
- * @param brightness factor on all channels, uniform in [1-b, 1+b]
- * @param contrast factor about the picture's mean gray, uniform in [1-c, 1+c]
- * @param saturation factor about each pixel's gray, uniform in [1-s, 1+s]
- * @param grayscale share of pictures turned gray
- */
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Default;
+import io.fabric8.generator.annotation.Max;
+import io.fabric8.generator.annotation.Min;
+
+/** Random changes of the training images, a pure function of seed, epoch and sample. All are off by default. */
 public record Augment(
-        Double shift, Double scale, Double brightness, Double contrast, Double saturation, Double grayscale) {
+        @JsonPropertyDescription(
+                "Largest shift as a share of the side, each axis, uniform in [-shift, shift]; the uncovered border is white.")
+        @Default("0.0")
+        @Min(0)
+        @Max(1)
+        Double shift,
+
+        @JsonPropertyDescription("Largest relative change of size, uniform in [1-scale, 1+scale].")
+        @Default("0.0")
+        @Min(0)
+        @Max(0.9)
+        Double scale,
+
+        @JsonPropertyDescription("Factor on all channels, uniform in [1-b, 1+b].") @Default("0.0") @Min(0) @Max(1)
+        Double brightness,
+
+        @JsonPropertyDescription("Factor about the picture's mean gray, uniform in [1-c, 1+c].")
+        @Default("0.0")
+        @Min(0)
+        @Max(1)
+        Double contrast,
+
+        @JsonPropertyDescription("Factor about each pixel's gray, uniform in [1-s, 1+s].")
+        @Default("0.0")
+        @Min(0)
+        @Max(1)
+        Double saturation,
+
+        @JsonPropertyDescription("Share of pictures turned gray.") @Default("0.0") @Min(0) @Max(1)
+        Double grayscale) {
     public static final Augment NONE = new Augment(null, null, null, null, null, null);
 
     public Augment {

@@ -1,14 +1,38 @@
 package io.vlmoperator.api.spec;
 
-/**
- * @param globalSize rows in one optimizer step, over all workers
- * @param microSize rows in one forward pass of one process
- * @param contextLength longest row in tokens
- * @param attention whether packed samples see each other
- * @param groupByLength SFTJob: samples of like length and modality share a batch
- */
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Default;
+import io.fabric8.generator.annotation.Max;
+import io.fabric8.generator.annotation.Min;
+
+/** How many rows make up a step, and how long they are. */
 public record Batch(
-        Integer globalSize, Integer microSize, Integer contextLength, Attention attention, Boolean groupByLength) {
+        @JsonPropertyDescription(
+                "Rows in one optimizer step, over all workers. Missing: 256 for PretrainJob, 128 for SFTJob.")
+        @Min(1)
+        @Max(65_536)
+        Integer globalSize,
+
+        @JsonPropertyDescription("Rows in one forward pass of one process. Missing: 4 for PretrainJob, 2 for SFTJob.")
+        @Min(1)
+        @Max(4096)
+        Integer microSize,
+
+        @JsonPropertyDescription(
+                "Longest row in tokens, visual and text. A PretrainJob's Datasets must be packed to the same length.")
+        @Default("4096")
+        @Min(2)
+        @Max(131_072)
+        Integer contextLength,
+
+        @JsonPropertyDescription(
+                "Whether packed samples see each other: BlockDiagonal (they do not; positions restart) or Causal (the paper's: over the whole row).")
+        @Default("BlockDiagonal")
+        Attention attention,
+
+        @JsonPropertyDescription(
+                "SFTJob only: samples of like length and modality share a batch. Missing: true for SFTJob.")
+        Boolean groupByLength) {
     public Batch {
         contextLength = Defaults.or(contextLength, 4096);
         attention = Defaults.or(attention, Attention.BlockDiagonal);
@@ -21,6 +45,10 @@ public record Batch(
                 contextLength,
                 attention,
                 groupByLength);
+    }
+
+    Batch orGrouped() {
+        return new Batch(globalSize, microSize, contextLength, attention, Defaults.or(groupByLength, true));
     }
 
     /** Attention inside a packed row. */

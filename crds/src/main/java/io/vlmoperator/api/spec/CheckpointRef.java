@@ -1,13 +1,30 @@
 package io.vlmoperator.api.spec;
 
-/**
- * A checkpoint of a training job in the same namespace.
- *
- * @param name the job
- * @param select which of its checkpoints
- * @param step the step, when {@code select} is Step
- */
-public record CheckpointRef(String name, Which select, Integer step) {
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Default;
+import io.fabric8.generator.annotation.Max;
+import io.fabric8.generator.annotation.Min;
+import io.fabric8.generator.annotation.Pattern;
+import io.fabric8.generator.annotation.Required;
+import io.fabric8.generator.annotation.Size;
+import io.fabric8.generator.annotation.ValidationRule;
+
+/** A checkpoint of a training job in the same namespace. */
+@ValidationRule(value = "(self.select == 'Step') == has(self.step)", message = Messages.STEP)
+public record CheckpointRef(
+        @JsonPropertyDescription("Name of the job, in the same namespace.")
+        @Required
+        @Size(min = 1, max = 40)
+        @Pattern(Patterns.RESOURCE_NAME)
+        String name,
+
+        @JsonPropertyDescription(
+                "Which of its checkpoints: Latest or Best (once the job is complete), or that of one Step (as soon as it is there).")
+        @Default("Latest")
+        Which select,
+
+        @JsonPropertyDescription("The step, with select: Step.") @Min(0) @Max(Integer.MAX_VALUE)
+        Integer step) {
     public CheckpointRef {
         select = Defaults.or(select, Which.Latest);
     }

@@ -1,14 +1,28 @@
 package io.vlmoperator.api.spec;
 
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Default;
+import io.fabric8.generator.annotation.Max;
+import io.fabric8.generator.annotation.Min;
+import io.fabric8.generator.annotation.Size;
 import java.util.List;
 import java.util.Map;
 
 /** The pods that index, score and pack: shards are dealt to {@code count} of them. */
 public record DataWorkers(
+        @JsonPropertyDescription("Pods; shards are dealt to them.") @Default("1") @Min(1) @Max(1024)
         Integer count,
+
+        @JsonPropertyDescription("Requests and limits of each pod.")
         Resources resources,
-        Map<String, String> nodeSelector,
+
+        @JsonPropertyDescription("Labels a node must have.") @Size(max = 16)
+        Map<String, @Size(max = 63) String> nodeSelector,
+
+        @JsonPropertyDescription("Taints the pods tolerate.") @Size(max = 16)
         List<Toleration> tolerations,
+
+        @JsonPropertyDescription("Environment variables of the pods.") @Size(max = 32)
         List<EnvVar> env) {
     public DataWorkers {
         count = Defaults.or(count, 1);

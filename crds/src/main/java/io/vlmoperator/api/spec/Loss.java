@@ -1,7 +1,14 @@
 package io.vlmoperator.api.spec;
 
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Default;
+
 /** How token losses become one number. */
-public record Loss(Normalization normalization) {
+public record Loss(
+        @JsonPropertyDescription(
+                "Tokens: the sum over all valid targets of the global batch, divided by their number. MicroBatch: the paper's mean of means.")
+        @Default("Tokens")
+        Normalization normalization) {
     public Loss {
         normalization = Defaults.or(normalization, Normalization.Tokens);
     }

@@ -1,11 +1,25 @@
 package io.vlmoperator.api.spec;
 
-/**
- * The learning rate over the run, and its end.
- *
- * @param warmupRatio share of the steps with a linear rise; the very first step has rate 0 when it is not 0
- */
-public record Schedule(Double warmupRatio, Decay decay, StopAfter stopAfter) {
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Default;
+import io.fabric8.generator.annotation.Max;
+import io.fabric8.generator.annotation.Min;
+import io.fabric8.generator.annotation.ValidationRule;
+
+/** The learning rate over the run, and its end. */
+public record Schedule(
+        @JsonPropertyDescription(
+                "Share of the steps with a linear rise; the very first step has rate 0 when it is not 0.")
+        @Default("0.03")
+        @Min(0)
+        @Max(1)
+        Double warmupRatio,
+
+        @JsonPropertyDescription("The fall after the warm-up.") @Default("Cosine")
+        Decay decay,
+
+        @JsonPropertyDescription("The end: exactly one of epochs, steps and tokens.") @Default("{\"epochs\": 1}")
+        StopAfter stopAfter) {
     public static final Schedule DEFAULT = new Schedule(null, null, null);
 
     public Schedule {
@@ -22,5 +36,16 @@ public record Schedule(Double warmupRatio, Decay decay, StopAfter stopAfter) {
     }
 
     /** Exactly one is set. */
-    public record StopAfter(Integer epochs, Integer steps, Long tokens) {}
+    @ValidationRule(
+            value = "[has(self.epochs), has(self.steps), has(self.tokens)].filter(x, x).size() == 1",
+            message = Messages.STOP_AFTER)
+    public record StopAfter(
+            @JsonPropertyDescription("Passes over the data.") @Min(1) @Max(100_000)
+            Integer epochs,
+
+            @JsonPropertyDescription("Optimizer steps.") @Min(1) @Max(100_000_000)
+            Integer steps,
+
+            @JsonPropertyDescription("Tokens, visual and text.") @Min(1) @Max(9_007_199_254_740_991d)
+            Long tokens) {}
 }

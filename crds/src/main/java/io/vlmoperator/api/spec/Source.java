@@ -1,19 +1,75 @@
 package io.vlmoperator.api.spec;
 
-/**
- * One place samples come from; exactly one of the four forms is set.
- *
- * @param name names the source in the status
- */
-public record Source(
-        String name, WebDataset webDataset, UrlList urlList, Conversations conversations, Interleaved interleaved) {
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Default;
+import io.fabric8.generator.annotation.Max;
+import io.fabric8.generator.annotation.Min;
+import io.fabric8.generator.annotation.Pattern;
+import io.fabric8.generator.annotation.Required;
+import io.fabric8.generator.annotation.Size;
+import io.fabric8.generator.annotation.ValidationRule;
 
+/** One place samples come from; exactly one of the four forms is set. */
+@ValidationRule(
+        value =
+                "[has(self.webDataset), has(self.urlList), has(self.conversations), has(self.interleaved)].filter(x, x).size() == 1",
+        message = Messages.SOURCE_FORM)
+public record Source(
+        @JsonPropertyDescription("Names the source in the status.")
+        @Required
+        @Size(min = 1, max = 63)
+        @Pattern(Patterns.FREE_NAME)
+        String name,
+
+        @JsonPropertyDescription("Tars of samples: KEY.jpg, png or webp, KEY.txt (caption), KEY.json.")
+        WebDataset webDataset,
+
+        @JsonPropertyDescription("A table of urls and captions that are downloaded. Not built yet.")
+        UrlList urlList,
+
+        @JsonPropertyDescription("LLaVA conversations.") Conversations conversations,
+
+        @JsonPropertyDescription("Documents of several images and texts. Not built yet.")
+        Interleaved interleaved) {
     /** Tars of samples: KEY.jpg|png|webp, KEY.txt (caption), KEY.json. */
-    public record WebDataset(String location) {}
+    public record WebDataset(
+            @JsonPropertyDescription("The tars, such as pvc://data/ccs/{00000..01302}.tar or pvc://data/ccs/*.tar.")
+            @Required
+            @Size(max = 1024)
+            @Pattern(Patterns.LOCATIONS)
+            String location) {}
 
     /** A table of urls and captions that are downloaded. */
     public record UrlList(
-            String location, String urlColumn, String captionColumn, String uidColumn, Integer shorterSide) {
+            @JsonPropertyDescription("Parquet files of urls and captions.")
+            @Required
+            @Size(max = 1024)
+            @Pattern(Patterns.LOCATIONS)
+            String location,
+
+            @JsonPropertyDescription("Column of the url.")
+            @Default("url")
+            @Size(min = 1, max = 128)
+            @Pattern(Patterns.COLUMN)
+            String urlColumn,
+
+            @JsonPropertyDescription("Column of the caption.")
+            @Default("text")
+            @Size(min = 1, max = 128)
+            @Pattern(Patterns.COLUMN)
+            String captionColumn,
+
+            @JsonPropertyDescription("Column of the sample's id.")
+            @Default("uid")
+            @Size(min = 1, max = 128)
+            @Pattern(Patterns.COLUMN)
+            String uidColumn,
+
+            @JsonPropertyDescription("Larger images are scaled to this shorter side, in pixels.")
+            @Default("512")
+            @Min(1)
+            @Max(65_536)
+            Integer shorterSide) {
         public UrlList {
             urlColumn = Defaults.or(urlColumn, "url");
             captionColumn = Defaults.or(captionColumn, "text");
@@ -23,8 +79,20 @@ public record Source(
     }
 
     /** LLaVA conversations (JSON or JSON lines) and the folder that their image paths are relative to. */
-    public record Conversations(String location, String images) {}
+    public record Conversations(
+            @JsonPropertyDescription("JSON or JSON lines files of LLaVA conversations.")
+            @Required
+            @Size(max = 1024)
+            @Pattern(Patterns.LOCATIONS)
+            String location,
+
+            @JsonPropertyDescription("Folder that the image paths are relative to. Missing: text only.")
+            @Size(max = 1024)
+            @Pattern(Patterns.LOCATION)
+            String images) {}
 
     /** Documents of several images and texts. */
-    public record Interleaved(String location) {}
+    public record Interleaved(
+            @JsonPropertyDescription("The documents.") @Required @Size(max = 1024) @Pattern(Patterns.LOCATIONS)
+            String location) {}
 }

@@ -1,11 +1,22 @@
 package io.vlmoperator.api.status;
 
-/**
- * A complete checkpoint in storage.
- *
- * @param time RFC 3339
- * @param location its folder
- * @param digest SHA-256 of its manifest, as {@code sha256:...}
- * @param loss training loss at the step
- */
-public record Checkpoint(Long step, String time, String location, String digest, Long bytes, Double loss) {}
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Size;
+
+/** A complete checkpoint in storage. */
+public record Checkpoint(
+        @JsonPropertyDescription("Optimizer steps done.") Long step,
+
+        @JsonPropertyDescription("When it was complete (RFC 3339).") @Size(max = Limits.TIME)
+        String time,
+
+        @JsonPropertyDescription("Its folder.") @Size(max = Limits.LOCATION)
+        String location,
+
+        @JsonPropertyDescription("SHA-256 of its manifest, as sha256:...") @Size(max = Limits.DIGEST)
+        String digest,
+
+        @JsonPropertyDescription("Size of its files.") Long bytes,
+
+        @JsonPropertyDescription("Training loss at the step.")
+        Double loss) {}

@@ -1,27 +1,48 @@
 package io.vlmoperator.api.status;
 
-/**
- * The newest report of a run. Written by its own field manager, at most every 15 seconds.
- *
- * @param step training: optimizer steps done
- * @param done Dataset: shards done; EvalJob: rows done
- * @param dataWait share of the step spent waiting for data, 0 to 1
- * @param mfu model FLOPs utilisation, 0 to 1
- * @param updatedAt RFC 3339
- */
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Size;
+
+/** The newest report of a run. Written by its own field manager, at most every 15 seconds. */
 public record Progress(
-        Integer attempt,
+        @JsonPropertyDescription("Attempt that reports.") Integer attempt,
+
+        @JsonPropertyDescription("Training: optimizer steps done.")
         Long step,
+
+        @JsonPropertyDescription("Training: optimizer steps in all.")
         Long steps,
+
+        @JsonPropertyDescription("Dataset: shards done; EvalJob: rows done.")
         Long done,
+
+        @JsonPropertyDescription("Dataset: shards; EvalJob: rows.")
         Long total,
+
+        @JsonPropertyDescription("Tokens so far, visual and text.")
         Long tokens,
-        Double loss,
+
+        @JsonPropertyDescription("Training loss.") Double loss,
+
+        @JsonPropertyDescription("Global norm of the gradient.")
         Double gradientNorm,
-        Double learningRate,
+
+        @JsonPropertyDescription("Learning rate.") Double learningRate,
+
+        @JsonPropertyDescription("Tokens per second over all workers.")
         Double tokensPerSecond,
+
+        @JsonPropertyDescription("Model FLOPs utilisation, 0 to 1.")
         Double mfu,
+
+        @JsonPropertyDescription("Share of the step spent waiting for data, 0 to 1.")
         Double dataWait,
+
+        @JsonPropertyDescription("Seconds until the end, by the present speed.")
         Long etaSeconds,
+
+        @JsonPropertyDescription("true: a number of the step was infinite or not a number.")
         Boolean nonFinite,
+
+        @JsonPropertyDescription("When it was reported (RFC 3339).") @Size(max = Limits.TIME)
         String updatedAt) {}

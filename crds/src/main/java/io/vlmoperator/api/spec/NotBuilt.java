@@ -1,0 +1,79 @@
+package io.vlmoperator.api.spec;
+
+import io.fabric8.generator.annotation.Pattern;
+import java.lang.reflect.RecordComponent;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/** Features that the API has and the program does not have yet: refused by name, never ignored. */
+final class NotBuilt {
+    private NotBuilt() {}
+
+    static Optional<Problem> source(String path, Source source) {
+        if (source.urlList() != null) {
+            return Optional.of(not(path + ".urlList", "download the images into tars and use webDataset"));
+        }
+        return source.interleaved() != null
+                ? Optional.of(not(path + ".interleaved", "use webDataset or conversations"))
+                : Optional.empty();
+    }
+
+    static List<Problem> dataset(DatasetSpec spec) {
+        List<Problem> problems = new ArrayList<>();
+        if (!spec.select().anyOf().isEmpty()) {
+            problems.add(not("spec.select.anyOf", "select the samples beforehand and leave it out"));
+        }
+        if (spec.output().shards()) {
+            problems.add(not("spec.output.shards", "leave it out; tars are read in place"));
+        }
+        return problems;
+    }
+
+    static List<Problem> training(TrainingSpec spec) {
+        return spec.recompute() == Recompute.None ? List.of() : List.of(not("spec.recompute", "write None"));
+    }
+
+    static List<Problem> eval(EvalJobSpec spec) {
+        return spec.checkpoint().endpoint() == null
+                ? List.of()
+                : List.of(not("spec.checkpoint.endpoint", "name a job or the location of a checkpoint"));
+    }
+
+    static Optional<Problem> benchmark(String path, Benchmark benchmark) {
+        return benchmark.fewShot() == null ? Optional.empty() : Optional.of(not(path + ".fewShot", "leave it out"));
+    }
+
+    /** Every {@code s3://} location of a spec, wherever it stands. */
+    static List<Problem> locations(String path, Record spec) {
+        List<Problem> problems = new ArrayList<>();
+        for (RecordComponent component : spec.getClass().getRecordComponents()) {
+            String at = path + "." + component.getName();
+            Pattern pattern = component.getAccessor().getAnnotation(Pattern.class);
+            boolean location = pattern != null
+                    && (pattern.value().equals(Patterns.LOCATION)
+                            || pattern.value().equals(Patterns.LOCATIONS));
+            find(at, SchemaChecks.read(component, spec), location, problems);
+        }
+        return problems;
+    }
+
+    private static void find(String path, Object value, boolean location, List<Problem> problems) {
+        switch (value) {
+            case String text
+            when location && text.startsWith("s3://") ->
+                problems.add(not(path, "s3:// locations will come; write pvc://CLAIM/path"));
+            case Record nested -> problems.addAll(locations(path, nested));
+            case List<?> list -> {
+                for (int i = 0; i < list.size(); i++) {
+                    find(path + "[" + i + "]", list.get(i), location, problems);
+                }
+            }
+            case null, default -> {}
+        }
+    }
+
+    private static Problem not(String path, String instead) {
+        return new Problem(path, "not built yet; " + instead);
+    }
+}
