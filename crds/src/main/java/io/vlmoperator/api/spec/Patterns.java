@@ -11,8 +11,8 @@ public final class Patterns {
     private static final String ORDINARY = "/\\x00-\\x20\\x7f*?{}\\[\\]\\\\\\x22\\x27<>|";
     private static final String RANGE = "\\{[0-9]{1,12}\\.\\.[0-9]{1,12}\\}";
     private static final String PATH = "(/\\.?[^." + ORDINARY + "][^" + ORDINARY + "]*)+/?";
-    private static final String PATHS = "(/\\.?([^." + ORDINARY + "]|\\*|" + RANGE + ")[^" + ORDINARY + "]*((\\*|" + RANGE + ")[^"
-            + ORDINARY + "]*)*)+";
+    private static final String PATHS = "(/\\.?([^." + ORDINARY + "]|\\*|" + RANGE + ")[^" + ORDINARY + "]*((\\*|"
+            + RANGE + ")[^" + ORDINARY + "]*)*)+";
     private static final String CLAIM = "pvc://[a-z0-9]([a-z0-9.-]*[a-z0-9])?";
     private static final String BUCKET = "s3://[a-z0-9][a-z0-9.-]*[a-z0-9]";
     private static final String STORES = "^(" + CLAIM + "|" + BUCKET + ")";
