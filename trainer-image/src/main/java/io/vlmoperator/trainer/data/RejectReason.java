@@ -1,0 +1,43 @@
+package io.vlmoperator.trainer.data;
+
+/** Why a sample, or what is left of a shard, is not used. The name is what status and reject file show. */
+public enum RejectReason {
+    /** The shard holds no sample at all. */
+    EmptyShard,
+    /** The tar ends before its end marker, or inside a member: what follows is lost. */
+    TruncatedTar,
+    /** The file is compressed; members can't be read in place. */
+    CompressedTar,
+    /** The file is no tar, or its headers are damaged from some place on. */
+    NotATar,
+    /** A member's name is absolute or climbs out with {@code ..}. */
+    UnsafeName,
+    /** Links, devices and other members that are no files. */
+    UnsupportedMember,
+    /** The same key again in one shard, not adjacent. */
+    DuplicateKey,
+    DuplicateUid,
+    ImageMissing,
+    /** The data ends too early, is corrupt, or is no picture. */
+    ImageUndecodable,
+    /** A picture format this version does not read. */
+    ImageUnsupported,
+    /** More pixels or bytes than are decoded. */
+    ImageTooLarge,
+    ImageTooSmall,
+    ImageAspect,
+    /** The path of an image leaves its folder. */
+    UnsafeImagePath,
+    CaptionMissing,
+    CaptionEmpty,
+    InvalidUtf8,
+    CaptionTooLong,
+    /** Longer than the context; samples are never cut. */
+    SampleTooLong,
+    JsonInvalid,
+    JsonWithoutKey,
+    /** Turns that are no conversation: roles, order, empty list. */
+    ConversationInvalid,
+    /** The places of images in the text are not as many as the images. */
+    ImagePlaces
+}
