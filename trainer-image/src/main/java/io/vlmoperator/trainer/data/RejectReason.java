@@ -14,8 +14,7 @@ public enum RejectReason {
     UnsafeName,
     /** Links, devices and other members that are no files. */
     UnsupportedMember,
-    /** The same key again in one shard, not adjacent. */
-    DuplicateKey,
+    /** The uid stood in an earlier place; the first one counts. */
     DuplicateUid,
     ImageMissing,
     /** The data ends too early, is corrupt, or is no picture. */

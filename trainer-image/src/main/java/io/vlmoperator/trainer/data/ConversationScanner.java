@@ -1,0 +1,130 @@
+package io.vlmoperator.trainer.data;
+
+import java.io.BufferedInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.Optional;
+
+/**
+ * Finds the objects of a JSON array or the lines of a JSON-lines file without parsing them, in constant memory: a broken object does not
+ * take the rest with it. Which of the two it is, the first character says.
+ */
+final class ConversationScanner {
+    /** Bytes of one conversation at most. */
+    static final int MAX_OBJECT = 16 << 20;
+
+    private final InputStream in;
+    private long at;
+    private boolean array;
+    private boolean started;
+    private boolean ended;
+
+    /** Place of one object in the file. */
+    record Range(long offset, long size) {}
+
+    ConversationScanner(InputStream in) {
+        this.in = in instanceof BufferedInputStream ? in : new BufferedInputStream(in, 1 << 16);
+    }
+
+    /**
+     * The next object; empty at the end.
+     *
+     * @throws RejectedException when the rest of the file can't be read as JSON; nothing follows
+     */
+    Optional<Range> next() throws IOException, RejectedException {
+        if (ended) {
+            return Optional.empty();
+        }
+        int c = skipSpace();
+        if (!started) {
+            started = true;
+            if (c == 0xEF) { // a byte order mark
+                at += 2;
+                in.skipNBytes(2);
+                c = skipSpace();
+            }
+            if (c == '[') {
+                array = true;
+                c = skipSpace();
+            } else if (c >= 0 && c != '{') {
+                throw end("the file begins neither with [ nor with {");
+            }
+        } else if (array && c == ',') {
+            c = skipSpace();
+        }
+        if (c < 0) {
+            ended = true;
+            if (array) {
+                throw end("the list does not end with ]; the file is cut");
+            }
+            return Optional.empty();
+        }
+        if (array && c == ']') {
+            ended = true;
+            return Optional.empty();
+        }
+        return Optional.of(array ? object(c) : line());
+    }
+
+    private Range object(int first) throws IOException, RejectedException {
+        if (first != '{') {
+            throw end("an object was expected at byte " + (at - 1));
+        }
+        long start = at - 1;
+        int depth = 1;
+        boolean string = false;
+        while (depth > 0) {
+            int c = read();
+            if (c < 0) {
+                throw end("the object at byte " + start + " does not end; the file is cut");
+            }
+            if (string) {
+                if (c == '\\') {
+                    read();
+                } else if (c == '"') {
+                    string = false;
+                }
+            } else if (c == '"') {
+                string = true;
+            } else if (c == '{' || c == '[') {
+                depth++;
+            } else if (c == '}' || c == ']') {
+                depth--;
+            }
+            if (at - start > MAX_OBJECT) {
+                throw end("the object at byte " + start + " has more than " + MAX_OBJECT + " bytes");
+            }
+        }
+        return new Range(start, at - start);
+    }
+
+    private Range line() throws IOException, RejectedException {
+        long start = at - 1;
+        int c = read();
+        while (c >= 0 && c != '\n') {
+            c = read();
+        }
+        return new Range(start, at - start - (c < 0 ? 0 : 1));
+    }
+
+    private int skipSpace() throws IOException {
+        int c = read();
+        while (c == ' ' || c == '\n' || c == '\r' || c == '\t') {
+            c = read();
+        }
+        return c;
+    }
+
+    private int read() throws IOException {
+        int c = in.read();
+        if (c >= 0) {
+            at++;
+        }
+        return c;
+    }
+
+    private RejectedException end(String detail) {
+        ended = true;
+        return new RejectedException(RejectReason.JsonInvalid, detail);
+    }
+}

@@ -1,0 +1,77 @@
+package io.vlmoperator.trainer.data;
+
+import io.vlmoperator.api.run.ExitCode;
+import io.vlmoperator.trainer.TrainerException;
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.DriverManager;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.Properties;
+import org.duckdb.DuckDBConnection;
+
+/** DuckDB in memory with a bound, for reading and writing Parquet. It never fetches extensions. */
+final class Duck implements AutoCloseable {
+    private final DuckDBConnection connection;
+
+    private Duck(DuckDBConnection connection) {
+        this.connection = connection;
+    }
+
+    /**
+     * @param spill folder for what does not fit into memory
+     */
+    static Duck open(Path spill) {
+        Properties settings = new Properties();
+        settings.setProperty("memory_limit", "768MB");
+        settings.setProperty("threads", "2");
+        settings.setProperty("autoinstall_known_extensions", "false");
+        settings.setProperty("autoload_known_extensions", "false");
+        settings.setProperty("temp_directory", spill.toString());
+        try {
+            return new Duck((DuckDBConnection) DriverManager.getConnection("jdbc:duckdb:", settings));
+        } catch (SQLException e) {
+            throw new TrainerException(ExitCode.InternalError, "DuckDB does not start: " + e.getMessage(), e);
+        }
+    }
+
+    DuckDBConnection connection() {
+        return connection;
+    }
+
+    void execute(String sql) throws SQLException {
+        try (Statement statement = connection.createStatement()) {
+            statement.execute(sql);
+        }
+    }
+
+    /** A literal. */
+    static String quote(String text) {
+        return "'" + text.replace("'", "''") + "'";
+    }
+
+    static String quote(Path path) {
+        return quote(path.toString());
+    }
+
+    /** Disk and file errors are the storage's; others are ours. */
+    static TrainerException failed(String doing, SQLException e) {
+        String message = String.valueOf(e.getMessage());
+        boolean storage = message.contains("IO Error") || message.contains("No space left") || message.contains("Cannot open");
+        String line = doing + ": " + message.lines().findFirst().orElse("");
+        return storage
+                ? TrainerException.storage(line, e)
+                : new TrainerException(ExitCode.InternalError, line, e);
+    }
+
+    @Override
+    public void close() {
+        try (Connection closing = connection) {
+            if (closing.isClosed()) {
+                return;
+            }
+        } catch (SQLException e) {
+            throw failed("closing DuckDB", e);
+        }
+    }
+}

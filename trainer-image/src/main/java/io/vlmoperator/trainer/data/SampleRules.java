@@ -1,0 +1,69 @@
+package io.vlmoperator.trainer.data;
+
+import io.vlmoperator.api.spec.Pack;
+import io.vlmoperator.api.spec.Reject;
+import io.vlmoperator.trainer.text.EncodedText;
+import io.vlmoperator.trainer.text.Tokenizer;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.CodingErrorAction;
+import java.nio.charset.StandardCharsets;
+
+/** What makes a sample usable, by the Dataset's spec. */
+record SampleRules(Reject reject, Pack pack, Tokenizer tokenizer, ImageDecoder decoder) {
+    static final int MAX_IMAGE_BYTES = 64 << 20;
+    static final int MAX_CAPTION_BYTES = 1 << 20;
+
+    /** Decodes the picture whole and checks its sides. */
+    Pixels image(byte[] data) throws RejectedException {
+        Pixels image = decoder.decode(data);
+        int shorter = Math.min(image.width(), image.height());
+        int longer = Math.max(image.width(), image.height());
+        if (shorter < reject.minSide()) {
+            throw new RejectedException(
+                    RejectReason.ImageTooSmall,
+                    image.width() + " x " + image.height() + ", but a side has at least " + reject.minSide() + " pixels");
+        }
+        if (longer > reject.maxAspect() * shorter) {
+            throw new RejectedException(
+                    RejectReason.ImageAspect,
+                    image.width() + " x " + image.height() + " is longer than " + reject.maxAspect() + " : 1");
+        }
+        return image;
+    }
+
+    void length(EncodedText text) throws RejectedException {
+        long length = text.length(pack.tokensPerImage());
+        if (length > pack.contextLength()) {
+            throw new RejectedException(
+                    RejectReason.SampleTooLong,
+                    length + " tokens, visual ones included, do not fit a context of " + pack.contextLength());
+        }
+    }
+
+    /** Strict UTF-8. */
+    static String utf8(byte[] bytes) throws RejectedException {
+        try {
+            return StandardCharsets.UTF_8
+                    .newDecoder()
+                    .onMalformedInput(CodingErrorAction.REPORT)
+                    .onUnmappableCharacter(CodingErrorAction.REPORT)
+                    .decode(ByteBuffer.wrap(bytes))
+                    .toString();
+        } catch (CharacterCodingException e) {
+            throw new RejectedException(RejectReason.InvalidUtf8, "the text is no UTF-8");
+        }
+    }
+
+    static String imageType(byte[] data) throws RejectedException {
+        return ImageHeader.read(data).format().name().toLowerCase(java.util.Locale.ROOT);
+    }
+
+    static int count(String text, String literal) {
+        int count = 0;
+        for (int at = text.indexOf(literal); at >= 0; at = text.indexOf(literal, at + literal.length())) {
+            count++;
+        }
+        return count;
+    }
+}

@@ -1,0 +1,135 @@
+package io.vlmoperator.trainer.data;
+
+import io.vlmoperator.api.spec.Source;
+import io.vlmoperator.trainer.Locations;
+import io.vlmoperator.trainer.TrainerException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * One file of a source: a tar of captions or a file of conversations.
+ *
+ * @param location the same in every pod and on every machine; part of the uid of samples that bring none
+ * @param images folder that conversations' image paths are relative to
+ * @param imagesLocation location of that folder; empty for tars
+ * @param indexName file name of its index
+ */
+record Shard(
+        int number,
+        String source,
+        Form form,
+        Path path,
+        String location,
+        Optional<Path> images,
+        String imagesLocation,
+        String indexName) {
+    /** What the samples are. */
+    enum Form {
+        Captions,
+        Conversations
+    }
+
+    /**
+     * The shards of all sources, in order.
+     *
+     * @throws TrainerException InvalidConfiguration for what this version does not read, mixed forms, or a file listed twice; InvalidData
+     *     for files that are missing
+     */
+    static List<Shard> list(List<Source> sources, Locations locations) {
+        if (sources.isEmpty()) {
+            throw TrainerException.configuration("the Dataset has no sources; name at least one");
+        }
+        List<Shard> shards = new ArrayList<>();
+        Set<String> names = new HashSet<>();
+        Set<Path> seen = new HashSet<>();
+        for (int s = 0; s < sources.size(); s++) {
+            Source source = sources.get(s);
+            String name = source.name() == null ? "source-" + (s + 1) : source.name();
+            if (!names.add(name)) {
+                throw TrainerException.configuration("two sources are called " + name + "; give each its own name");
+            }
+            Form form = form(source, name);
+            String location = form == Form.Captions
+                    ? source.webDataset().location()
+                    : source.conversations().location();
+            String imagesLocation = form == Form.Captions || source.conversations().images() == null
+                    ? ""
+                    : source.conversations().images();
+            Optional<Path> images =
+                    imagesLocation.isEmpty() ? Optional.empty() : Optional.of(locations.resolve(imagesLocation));
+            Path root = root(location, locations);
+            for (Path path : locations.expand(location)) {
+                if (!seen.add(path)) {
+                    throw TrainerException.configuration(path + " is listed twice by the sources");
+                }
+                requireInside(path, root, location);
+                String exact = location.startsWith("pvc://")
+                        ? claim(location) + "/" + root.relativize(path)
+                        : Locations.fileLocation(path);
+                shards.add(new Shard(
+                        shards.size(),
+                        name,
+                        form,
+                        path,
+                        exact,
+                        images,
+                        imagesLocation,
+                        indexName(name, shards.size(), path)));
+            }
+        }
+        if (shards.stream().map(Shard::form).distinct().count() > 1) {
+            throw TrainerException.configuration(
+                    "captions and conversations in one Dataset; make two Datasets and name both in the job's data");
+        }
+        return List.copyOf(shards);
+    }
+
+    private static Form form(Source source, String name) {
+        if (source.webDataset() != null) {
+            return Form.Captions;
+        }
+        if (source.conversations() != null) {
+            return Form.Conversations;
+        }
+        String what = source.urlList() != null ? "urlList" : source.interleaved() != null ? "interleaved" : "nothing";
+        throw TrainerException.configuration(
+                "source " + name + " has " + what + ", which this version does not read; use webDataset or conversations");
+    }
+
+    /** {@code pvc://CLAIM} of a location. */
+    private static String claim(String location) {
+        int slash = location.indexOf('/', "pvc://".length());
+        return slash < 0 ? location : location.substring(0, slash);
+    }
+
+    private static Path root(String location, Locations locations) {
+        return location.startsWith("pvc://") ? locations.resolve(claim(location)) : Path.of("/");
+    }
+
+    /** A link may not lead out of the claim. */
+    private static void requireInside(Path path, Path root, String location) {
+        try {
+            if (!path.toRealPath().startsWith(root.toRealPath())) {
+                throw TrainerException.configuration(
+                        path + " is a link that leads out of " + claim(location) + "; put the file itself there");
+            }
+            if (!Files.isRegularFile(path)) {
+                throw TrainerException.data(path + " is no file");
+            }
+        } catch (IOException e) {
+            throw TrainerException.storage("can't look at " + path + ": " + e, e);
+        }
+    }
+
+    private static String indexName(String source, int number, Path path) {
+        String base = path.getFileName().toString().replaceAll("\\.(tar|json|jsonl)$", "");
+        String name = "%s-%05d-%s".formatted(source, number, base).replaceAll("[^A-Za-z0-9._-]", "_");
+        return (name.length() <= 150 ? name : name.substring(0, 150)) + ".parquet";
+    }
+}
