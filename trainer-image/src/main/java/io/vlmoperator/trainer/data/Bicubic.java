@@ -1,5 +1,7 @@
 package io.vlmoperator.trainer.data;
 
+import java.util.Arrays;
+
 /**
  * Pillow's bicubic resize with antialiasing, equal to it byte for byte (Pillow up to 12.3: columns first, then rows, 8-bit values between,
  * weights of 22 bits; an axis that keeps its length is skipped). The aspect is not kept. The weights of one pair of lengths are computed
@@ -12,6 +14,9 @@ public final class Bicubic {
 
     /** The picture at another size; the very same object when the size is the same. */
     public static Pixels resize(Pixels image, int width, int height) {
+        if (image.width() == width && image.height() == height) {
+            return image;
+        }
         byte[] pixels = image.rgbHWC();
         if (image.width() != width) {
             pixels = columns(pixels, image.width(), image.height(), new Weights(image.width(), width));
@@ -19,7 +24,7 @@ public final class Bicubic {
         if (image.height() != height) {
             pixels = rows(pixels, width, new Weights(image.height(), height));
         }
-        return pixels == image.rgbHWC() ? image : new Pixels(width, height, pixels);
+        return new Pixels(width, height, pixels);
     }
 
     private static byte[] columns(byte[] in, int width, int height, Weights weights) {
@@ -55,7 +60,7 @@ public final class Bicubic {
         byte[] out = new byte[Math.multiplyExact(line, weights.outputs())];
         int[] sums = new int[line];
         for (int y = 0; y < weights.outputs(); y++) {
-            java.util.Arrays.fill(sums, 1 << (BITS - 1));
+            Arrays.fill(sums, 1 << (BITS - 1));
             for (int k = 0; k < weights.count[y]; k++) {
                 int weight = weights.values[y * weights.stride + k];
                 int i = (weights.first[y] + k) * line;

@@ -19,11 +19,11 @@ final class ConversationParser {
     private static final int MAX_TURNS = 1_000;
     private static final int MAX_IMAGES = 64;
     private static final ObjectMapper JSON = new ObjectMapper(JsonFactory.builder()
-            .streamReadConstraints(StreamReadConstraints.builder()
-                    .maxNestingDepth(100)
-                    .maxStringLength(ConversationScanner.MAX_OBJECT)
+                    .streamReadConstraints(StreamReadConstraints.builder()
+                            .maxNestingDepth(100)
+                            .maxStringLength(ConversationScanner.MAX_OBJECT)
+                            .build())
                     .build())
-            .build())
             .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
 
     private ConversationParser() {}
@@ -41,7 +41,8 @@ final class ConversationParser {
             node = JSON.readTree(bytes);
         } catch (JsonProcessingException e) {
             throw new RejectedException(
-                    RejectReason.JsonInvalid, e.getOriginalMessage().lines().findFirst().orElse("no JSON"));
+                    RejectReason.JsonInvalid,
+                    e.getOriginalMessage().lines().findFirst().orElse("no JSON"));
         } catch (IOException e) {
             // Broken UTF-8 comes as a plain IOException.
             throw new RejectedException(RejectReason.InvalidUtf8, String.valueOf(e.getMessage()));

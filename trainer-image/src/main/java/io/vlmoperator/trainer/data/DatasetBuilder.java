@@ -10,7 +10,6 @@ import io.vlmoperator.trainer.data.Shard.Form;
 import io.vlmoperator.trainer.text.Tokenizer;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -46,7 +45,10 @@ public final class DatasetBuilder {
         /** Pod {@code index} of {@code count}. */
         public static Options of(int index, int count) {
             return new Options(
-                    index, count, Math.clamp(Runtime.getRuntime().availableProcessors(), 1, 32), Duration.ofMinutes(30));
+                    index,
+                    count,
+                    Math.clamp(Runtime.getRuntime().availableProcessors(), 1, 32),
+                    Duration.ofMinutes(30));
         }
     }
 
@@ -75,7 +77,8 @@ public final class DatasetBuilder {
         Storage.createFolder(indexFolder);
         try (Tokenizer tokenizer = Tokenizer.load(locations.resolve(spec.pack().tokenizer()))) {
             // Asked for once, so that a tokenizer without them is refused before the work.
-            List.of(Tokenizer.BEGIN, Tokenizer.MESSAGE_START, Tokenizer.MESSAGE_END).forEach(tokenizer::id);
+            List.of(Tokenizer.BEGIN, Tokenizer.MESSAGE_START, Tokenizer.MESSAGE_END)
+                    .forEach(tokenizer::id);
             String indexSpec = Digests.ofText(DatasetManifest.json(List.of(
                     IndexFile.FORMAT_VERSION,
                     spec.reject(),
@@ -126,8 +129,7 @@ public final class DatasetBuilder {
         }
     }
 
-    private long index(
-            List<Shard> shards, Path folder, String indexSpec, Tokenizer tokenizer, Progress progress)
+    private long index(List<Shard> shards, Path folder, String indexSpec, Tokenizer tokenizer, Progress progress)
             throws IOException {
         SampleRules rules = new SampleRules(spec.reject(), spec.pack(), tokenizer, new ImageDecoder());
         long done = 0;
@@ -162,7 +164,8 @@ public final class DatasetBuilder {
             indexer.walk(channel, sink);
             sink.drain(0);
             if (!IndexFile.Origin.of(origin.spec(), shard).equals(origin)) {
-                throw TrainerException.data(shard.location() + " changed while it was read; let its writer finish first");
+                throw TrainerException.data(
+                        shard.location() + " changed while it was read; let its writer finish first");
             }
             writer.publish(file, origin);
         } catch (IOException e) {

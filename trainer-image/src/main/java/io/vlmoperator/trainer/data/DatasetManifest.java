@@ -61,8 +61,8 @@ public record DatasetManifest(
     static DatasetManifest read(Path folder) {
         Path file = folder.resolve(FILE);
         if (!Files.isRegularFile(file)) {
-            throw TrainerException.configuration(folder + " holds no " + FILE
-                    + ": it is no Dataset, or its Dataset is not complete yet");
+            throw TrainerException.configuration(
+                    folder + " holds no " + FILE + ": it is no Dataset, or its Dataset is not complete yet");
         }
         try {
             if (Files.size(file) > MAX_BYTES) {

@@ -57,11 +57,10 @@ final class Duck implements AutoCloseable {
     /** Disk and file errors are the storage's; others are ours. */
     static TrainerException failed(String doing, SQLException e) {
         String message = String.valueOf(e.getMessage());
-        boolean storage = message.contains("IO Error") || message.contains("No space left") || message.contains("Cannot open");
+        boolean storage =
+                message.contains("IO Error") || message.contains("No space left") || message.contains("Cannot open");
         String line = doing + ": " + message.lines().findFirst().orElse("");
-        return storage
-                ? TrainerException.storage(line, e)
-                : new TrainerException(ExitCode.InternalError, line, e);
+        return storage ? TrainerException.storage(line, e) : new TrainerException(ExitCode.InternalError, line, e);
     }
 
     @Override

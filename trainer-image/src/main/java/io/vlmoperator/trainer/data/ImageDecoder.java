@@ -64,7 +64,8 @@ public final class ImageDecoder {
             pixels = jpeg ? jpeg(reader, header) : gif(reader, header);
             reader.reset();
         } catch (IOException | RuntimeException e) {
-            // The JDK's readers answer broken data with many kinds of exception; the reader is thrown away with its state.
+            // The JDK's readers answer broken data with many kinds of exception; the reader is thrown away with its
+            // state.
             reader.dispose();
             throw new RejectedException(RejectReason.ImageUndecodable, header.format() + ": " + e);
         } catch (RejectedException e) {

@@ -40,10 +40,7 @@ record ImageHeader(Format format, int width, int height, Colour colour) {
         } else if (starts(data, 0, "GIF87a") || starts(data, 0, "GIF89a")) {
             require(data.length >= 13, "GIF ends inside its header");
             header = new ImageHeader(
-                    Format.Gif,
-                    u8(data, 6) | u8(data, 7) << 8,
-                    u8(data, 8) | u8(data, 9) << 8,
-                    Colour.Unknown);
+                    Format.Gif, u8(data, 6) | u8(data, 7) << 8, u8(data, 8) | u8(data, 9) << 8, Colour.Unknown);
         } else {
             throw unknown(data);
         }
@@ -144,8 +141,7 @@ record ImageHeader(Format format, int width, int height, Colour colour) {
             case 4:
                 return adobe == 2 ? Colour.Ycck : Colour.Cmyk;
             default:
-                throw new RejectedException(
-                        RejectReason.ImageUnsupported, "JPEG of " + components + " components");
+                throw new RejectedException(RejectReason.ImageUnsupported, "JPEG of " + components + " components");
         }
     }
 

@@ -17,8 +17,7 @@ import org.duckdb.DuckDBAppender;
 final class IndexFile {
     static final String FORMAT_VERSION = "1";
 
-    private static final String COLUMNS =
-            """
+    private static final String COLUMNS = """
             ordinal INTEGER, uid VARCHAR, key VARCHAR, image_offset BIGINT, image_size INTEGER, image_type VARCHAR, width INTEGER, \
             height INTEGER, text_offset BIGINT, text_size INTEGER, json_offset BIGINT, json_size INTEGER, text_tokens INTEGER, \
             images INTEGER, length INTEGER, bytes BIGINT, digest VARCHAR, status VARCHAR, reason VARCHAR, detail VARCHAR, \
@@ -152,8 +151,8 @@ final class IndexFile {
     private static Optional<Map<String, String>> metadata(Duck duck, Path file) {
         Map<String, String> found = new HashMap<>();
         try (Statement statement = duck.connection().createStatement();
-                ResultSet rows = statement.executeQuery("SELECT decode(key), decode(value) FROM parquet_kv_metadata("
-                        + Duck.quote(file) + ")")) {
+                ResultSet rows = statement.executeQuery(
+                        "SELECT decode(key), decode(value) FROM parquet_kv_metadata(" + Duck.quote(file) + ")")) {
             while (rows.next()) {
                 if (!rows.getString(1).equals("ARROW:schema")) {
                     found.put(rows.getString(1), rows.getString(2));

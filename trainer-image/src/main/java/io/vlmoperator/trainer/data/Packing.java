@@ -29,7 +29,8 @@ final class Packing {
         }
         Arrays.sort(keys);
         int leaves = Math.max(1, Integer.highestOneBit(Math.max(1, n - 1)) << 1);
-        // free[leaves + r] is the room of row r; an inner node holds the larger of its children. Rows not opened yet are empty.
+        // free[leaves + r] is the room of row r; an inner node holds the larger of its children. Rows not opened yet
+        // are empty.
         int[] free = new int[2 * leaves];
         Arrays.fill(free, capacity);
         int[] order = new int[n];

@@ -187,8 +187,7 @@ final class Planner {
                         "more than " + Integer.MAX_VALUE + " samples in one Dataset; split it");
             }
             try (Statement statement = duck.connection().createStatement();
-                    ResultSet found = statement.executeQuery(
-                            """
+                    ResultSet found = statement.executeQuery("""
                             SELECT sample FROM uids WHERE hash IN (SELECT hash FROM uids GROUP BY hash HAVING count(*) > 1)
                             QUALIFY row_number() OVER (PARTITION BY hash ORDER BY sample) > 1""")) {
                 while (found.next()) {
@@ -288,10 +287,11 @@ final class Planner {
                 .limit(6)
                 .map(e -> e.getKey() + " " + e.getValue())
                 .collect(Collectors.joining(", "));
-        String where = "; see " + DatasetManifest.REJECTS + " in " + spec.output().location();
+        String where =
+                "; see " + DatasetManifest.REJECTS + " in " + spec.output().location();
         if (samples == 0) {
-            throw TrainerException.data(
-                    "no usable sample in " + shards.size() + " shards" + (reasons.isEmpty() ? "" : ": " + reasons + where));
+            throw TrainerException.data("no usable sample in " + shards.size() + " shards"
+                    + (reasons.isEmpty() ? "" : ": " + reasons + where));
         }
         double share = (double) refused / (refused + samples);
         if (share > spec.reject().maxRejectShare()) {
@@ -345,9 +345,12 @@ final class Planner {
             if (pending == 0) {
                 return;
             }
-            int capacity = spec.pack().algorithm() == Pack.Algorithm.None ? 0 : spec.pack().contextLength();
+            int capacity = spec.pack().algorithm() == Pack.Algorithm.None
+                    ? 0
+                    : spec.pack().contextLength();
             int[] exact = Arrays.copyOf(lengths, pending);
-            Packing.Result result = capacity == 0 ? Packing.oneEach(pending) : Packing.firstFitDecreasing(exact, capacity);
+            Packing.Result result =
+                    capacity == 0 ? Packing.oneEach(pending) : Packing.firstFitDecreasing(exact, capacity);
             int[] positions = new int[result.rows()];
             ByteBuffer line = ByteBuffer.allocate(12);
             try {

@@ -35,23 +35,21 @@ final class PngDecoder {
         height = i32(20);
         depth = data[24] & 0xFF;
         colour = data[25] & 0xFF;
-        boolean known =
-                switch (colour) {
-                    case 0 -> depth == 1 || depth == 2 || depth == 4 || depth == 8 || depth == 16;
-                    case 3 -> depth == 1 || depth == 2 || depth == 4 || depth == 8;
-                    case 2, 4, 6 -> depth == 8 || depth == 16;
-                    default -> false;
-                };
+        boolean known = switch (colour) {
+            case 0 -> depth == 1 || depth == 2 || depth == 4 || depth == 8 || depth == 16;
+            case 3 -> depth == 1 || depth == 2 || depth == 4 || depth == 8;
+            case 2, 4, 6 -> depth == 8 || depth == 16;
+            default -> false;
+        };
         require(known, "colour type " + colour + " with " + depth + " bits");
         require(data[26] == 0 && data[27] == 0, "unknown compression or filter method");
         require(data[28] == 0 || data[28] == 1, "unknown interlace method " + data[28]);
-        channels =
-                switch (colour) {
-                    case 2 -> 3;
-                    case 4 -> 2;
-                    case 6 -> 4;
-                    default -> 1;
-                };
+        channels = switch (colour) {
+            case 2 -> 3;
+            case 4 -> 2;
+            case 6 -> 4;
+            default -> 1;
+        };
         rgb = new byte[3 * width * height];
     }
 
@@ -192,8 +190,8 @@ final class PngDecoder {
                     line[i] += (byte) paeth(left, above[i] & 0xFF, corner);
                 }
             }
-            default -> throw new RejectedException(
-                    RejectReason.ImageUndecodable, "PNG: unknown line filter " + line[0]);
+            default ->
+                throw new RejectedException(RejectReason.ImageUndecodable, "PNG: unknown line filter " + line[0]);
         }
     }
 
@@ -241,10 +239,7 @@ final class PngDecoder {
     }
 
     private int i32(int at) {
-        return (data[at] & 0xFF) << 24
-                | (data[at + 1] & 0xFF) << 16
-                | (data[at + 2] & 0xFF) << 8
-                | data[at + 3] & 0xFF;
+        return (data[at] & 0xFF) << 24 | (data[at + 1] & 0xFF) << 16 | (data[at + 2] & 0xFF) << 8 | data[at + 3] & 0xFF;
     }
 
     private static void require(boolean holds, String detail) throws RejectedException {

@@ -22,7 +22,8 @@ record SampleRules(Reject reject, Pack pack, Tokenizer tokenizer, ImageDecoder d
         if (shorter < reject.minSide()) {
             throw new RejectedException(
                     RejectReason.ImageTooSmall,
-                    image.width() + " x " + image.height() + ", but a side has at least " + reject.minSide() + " pixels");
+                    image.width() + " x " + image.height() + ", but a side has at least " + reject.minSide()
+                            + " pixels");
         }
         if (longer > reject.maxAspect() * shorter) {
             throw new RejectedException(

@@ -58,9 +58,10 @@ record Shard(
             String location = form == Form.Captions
                     ? source.webDataset().location()
                     : source.conversations().location();
-            String imagesLocation = form == Form.Captions || source.conversations().images() == null
-                    ? ""
-                    : source.conversations().images();
+            String imagesLocation =
+                    form == Form.Captions || source.conversations().images() == null
+                            ? ""
+                            : source.conversations().images();
             Optional<Path> images =
                     imagesLocation.isEmpty() ? Optional.empty() : Optional.of(locations.resolve(imagesLocation));
             Path root = root(location, locations);
@@ -98,8 +99,8 @@ record Shard(
             return Form.Conversations;
         }
         String what = source.urlList() != null ? "urlList" : source.interleaved() != null ? "interleaved" : "nothing";
-        throw TrainerException.configuration(
-                "source " + name + " has " + what + ", which this version does not read; use webDataset or conversations");
+        throw TrainerException.configuration("source " + name + " has " + what
+                + ", which this version does not read; use webDataset or conversations");
     }
 
     /** {@code pvc://CLAIM} of a location. */

@@ -23,8 +23,9 @@ final class Storage {
      * @throws TrainerException StorageFailed, with nothing new under the final name and no temporary file left
      */
     static void publish(Path file, Writer writer) {
-        Path temporary = file.resolveSibling("." + file.getFileName() + ".tmp-" + ProcessHandle.current().pid() + "-"
-                + Long.toHexString(ThreadLocalRandom.current().nextLong()));
+        Path temporary = file.resolveSibling(
+                "." + file.getFileName() + ".tmp-" + ProcessHandle.current().pid() + "-"
+                        + Long.toHexString(ThreadLocalRandom.current().nextLong()));
         try {
             writer.write(temporary);
             try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.WRITE)) {

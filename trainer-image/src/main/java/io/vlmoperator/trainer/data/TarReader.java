@@ -65,8 +65,8 @@ final class TarReader {
                 ended = true;
                 throw new RejectedException(
                         RejectReason.TruncatedTar,
-                        "member " + shown(name) + " needs " + length + " bytes at byte " + body + ", but the file ends at "
-                                + size);
+                        "member " + shown(name) + " needs " + length + " bytes at byte " + body
+                                + ", but the file ends at " + size);
             }
             at = body + (length + BLOCK - 1) / BLOCK * BLOCK;
             switch (type) {
@@ -87,8 +87,9 @@ final class TarReader {
                     requireSafe(name);
                     return Optional.of(new Member(name, body, length));
                 }
-                default -> throw new RejectedException(
-                        RejectReason.UnsupportedMember, shown(name) + " is of type '" + (char) type + "', no file");
+                default ->
+                    throw new RejectedException(
+                            RejectReason.UnsupportedMember, shown(name) + " is of type '" + (char) type + "', no file");
             }
         }
         return Optional.empty();

@@ -64,7 +64,8 @@ class DatasetBuilderTest {
         assertThat(progress).containsExactly("1/1");
         Path out = root.resolve("out/pairs");
         try (var files = Files.walk(out)) {
-            assertThat(files.filter(Files::isRegularFile).map(f -> out.relativize(f).toString()))
+            assertThat(files.filter(Files::isRegularFile)
+                            .map(f -> out.relativize(f).toString()))
                     .containsExactlyInAnyOrder(
                             "index/pairs-00000-a.parquet", "plan.parquet", "rejects.jsonl", "dataset.json");
         }
@@ -111,7 +112,9 @@ class DatasetBuilderTest {
         }
         Files.write(data.resolve("e.tar"), zipped.toByteArray());
         Files.write(data.resolve("f.tar"), "this is no tar at all".repeat(100).getBytes(StandardCharsets.UTF_8));
-        Files.write(data.resolve("g.tar"), new Tar().sample("last", good, "no end marker").withoutEnd());
+        Files.write(
+                data.resolve("g.tar"),
+                new Tar().sample("last", good, "no end marker").withoutEnd());
         DatasetSummary summary = build(TestData.captions("pvc://data/*.tar", 64, 9), new ArrayList<>());
         Map<String, Long> rejected =
                 summary.rejected().stream().collect(Collectors.toMap(r -> r.reason(), r -> r.count()));
@@ -138,7 +141,8 @@ class DatasetBuilderTest {
                         Map.entry("UnsupportedMember", 1L)));
         assertThat(summary.samples()).isEqualTo(4); // ok1, uid1, ok2, and last of g.tar
         List<String> lines = Files.readAllLines(root.resolve("out/pairs/rejects.jsonl"));
-        assertThat(lines).hasSize(rejected.values().stream().mapToInt(Long::intValue).sum());
+        assertThat(lines)
+                .hasSize(rejected.values().stream().mapToInt(Long::intValue).sum());
         JsonNode line = new ObjectMapper().readTree(lines.getFirst());
         assertThat(line.get("source").asText()).isEqualTo("pairs");
         assertThat(line.get("shard").asText()).isEqualTo("pvc://data/a.tar");
@@ -172,19 +176,26 @@ class DatasetBuilderTest {
 
     @Test
     void wrongSpecsAreNamed() throws IOException {
-        Files.write(data.resolve("a.tar"), new Tar().sample("a", TestData.png(8, 8, 1), "x").bytes());
+        Files.write(
+                data.resolve("a.tar"),
+                new Tar().sample("a", TestData.png(8, 8, 1), "x").bytes());
         assertFails(TestData.captions("pvc://data/b.tar", 64, 9), ExitCode.InvalidData, "b.tar", "does not exist");
         assertFails(TestData.captions("s3://data/b.tar", 64, 9), ExitCode.InvalidConfiguration, "s3://");
         assertFails(TestData.captions("pvc://data/a.tar", 9, 9), ExitCode.InvalidConfiguration, "holds no image");
         Source list = new Source("l", null, new Source.UrlList("pvc://data/x", null, null, null, null), null, null);
-        assertFails(TestData.spec(list, 64, 9, new Reject(null, null, null, null)), ExitCode.InvalidConfiguration, "urlList");
+        assertFails(
+                TestData.spec(list, 64, 9, new Reject(null, null, null, null)),
+                ExitCode.InvalidConfiguration,
+                "urlList");
         Files.createSymbolicLink(data.resolve("out.tar"), Files.write(root.resolve("secret.tar"), new byte[1024]));
         assertFails(TestData.captions("pvc://data/out.tar", 64, 9), ExitCode.InvalidConfiguration, "leads out");
     }
 
     @Test
     void aPathThatCantBeWrittenIsAStorageFailure() throws IOException {
-        Files.write(data.resolve("a.tar"), new Tar().sample("a", TestData.png(8, 8, 1), "x").bytes());
+        Files.write(
+                data.resolve("a.tar"),
+                new Tar().sample("a", TestData.png(8, 8, 1), "x").bytes());
         Files.writeString(root.resolve("out/pairs"), "a file where the folder belongs");
         assertFails(TestData.captions("pvc://data/a.tar", 64, 9), ExitCode.StorageFailed, "can't make the folder");
     }
@@ -193,7 +204,9 @@ class DatasetBuilderTest {
     void aSecondRunKeepsAllAndAChangedTarIsReadAgain() throws Exception {
         Path tar = data.resolve("a.tar");
         Files.write(tar, new Tar().sample("a", TestData.png(8, 8, 1), "x").bytes());
-        Files.write(data.resolve("b.tar"), new Tar().sample("b", TestData.png(8, 8, 2), "y").bytes());
+        Files.write(
+                data.resolve("b.tar"),
+                new Tar().sample("b", TestData.png(8, 8, 2), "y").bytes());
         DatasetSpec spec = TestData.captions("pvc://data/*.tar", 64, 9);
         DatasetSummary first = build(spec, new ArrayList<>());
         Path index = root.resolve("out/pairs/index/pairs-00001-b.parquet");
@@ -204,11 +217,13 @@ class DatasetBuilderTest {
         Files.writeString(root.resolve("out/pairs/index/.pairs-00000-a.parquet.tmp-1-1"), "half");
         assertThat(build(spec, new ArrayList<>())).isEqualTo(first);
         assertThat(Files.getLastModifiedTime(index)).isEqualTo(made);
-        assertThat(root.resolve("out/pairs/index/.pairs-00000-a.parquet.tmp-1-1")).doesNotExist();
+        assertThat(root.resolve("out/pairs/index/.pairs-00000-a.parquet.tmp-1-1"))
+                .doesNotExist();
         // Half a file under the final name, as a broken disk may leave it.
         Files.write(index, Arrays.copyOf(Files.readAllBytes(index), 100));
         assertThat(build(spec, new ArrayList<>())).isEqualTo(first);
-        Files.write(tar, new Tar().sample("a", TestData.png(8, 8, 1), "x and more").bytes());
+        Files.write(
+                tar, new Tar().sample("a", TestData.png(8, 8, 1), "x and more").bytes());
         Files.setLastModifiedTime(tar, java.nio.file.attribute.FileTime.fromMillis(1_000));
         assertThat(build(spec, new ArrayList<>()).digest()).isNotEqualTo(first.digest());
     }
@@ -242,11 +257,14 @@ class DatasetBuilderTest {
     @Test
     void aMissingPodIsNamed() throws IOException {
         for (String name : List.of("a.tar", "b.tar")) {
-            Files.write(data.resolve(name), new Tar().sample(name, TestData.png(8, 8, 1), "x").bytes());
+            Files.write(
+                    data.resolve(name),
+                    new Tar().sample(name, TestData.png(8, 8, 1), "x").bytes());
         }
         DatasetSpec spec = TestData.captions("pvc://data/*.tar", 64, 9);
         assertThatThrownBy(() -> run(spec, new DatasetBuilder.Options(0, 2, 1, Duration.ofMillis(300))))
-                .isInstanceOfSatisfying(TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.PeerLost))
+                .isInstanceOfSatisfying(
+                        TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.PeerLost))
                 .hasMessageContaining("pairs-00001-b.parquet (pod 1)");
     }
 
@@ -256,7 +274,8 @@ class DatasetBuilderTest {
         Files.write(data.resolve("img/a.png"), TestData.png(12, 12, 1));
         Files.writeString(data.resolve("img/bad.png"), "no picture");
         String good = talk("\"a.png\"", "<image>\\nWhat?", "A cat.");
-        String text = "{\"conversations\": [{\"from\": \"human\", \"value\": \"Hi\"}, {\"from\": \"gpt\", \"value\": \"<image>\"}]}";
+        String text =
+                "{\"conversations\": [{\"from\": \"human\", \"value\": \"Hi\"}, {\"from\": \"gpt\", \"value\": \"<image>\"}]}";
         List<String> objects = List.of(
                 good,
                 text,
@@ -272,7 +291,8 @@ class DatasetBuilderTest {
                 "{\"a\" 1}");
         Files.writeString(data.resolve("t.json"), "[\n" + String.join(",\n", objects) + "]");
         Files.writeString(data.resolve("t.jsonl"), String.join("\n", objects) + "\n{\"cut\": \"");
-        DatasetSummary array = build(TestData.conversations("pvc://data/t.json", "pvc://data/img", 128, 9), new ArrayList<>());
+        DatasetSummary array =
+                build(TestData.conversations("pvc://data/t.json", "pvc://data/img", 128, 9), new ArrayList<>());
         Map<String, Long> reasons = Map.of(
                 "ImageUndecodable", 1L,
                 "ImageMissing", 1L,
@@ -282,7 +302,8 @@ class DatasetBuilderTest {
                 "InvalidUtf8", 1L,
                 "ConversationInvalid", 3L,
                 "JsonInvalid", 1L);
-        assertThat(array.rejected().stream().collect(Collectors.toMap(r -> r.reason(), r -> r.count()))).isEqualTo(reasons);
+        assertThat(array.rejected().stream().collect(Collectors.toMap(r -> r.reason(), r -> r.count())))
+                .isEqualTo(reasons);
         assertThat(array.samples()).isEqualTo(2);
         assertThat(array.images()).isEqualTo(1);
         assertThat(root.resolve("out/talks/plan.parquet")).doesNotExist();
@@ -290,16 +311,20 @@ class DatasetBuilderTest {
                 build(TestData.conversations("pvc://data/t.jsonl", "pvc://data/img", 128, 9), new ArrayList<>());
         Map<String, Long> more = new TreeMap<>(reasons);
         more.put("JsonInvalid", 2L);
-        assertThat(lines.rejected().stream().collect(Collectors.toMap(r -> r.reason(), r -> r.count()))).isEqualTo(more);
+        assertThat(lines.rejected().stream().collect(Collectors.toMap(r -> r.reason(), r -> r.count())))
+                .isEqualTo(more);
         Files.writeString(data.resolve("cut.json"), "[" + good + ", {\"conversations\": [");
-        DatasetSummary cut = build(TestData.conversations("pvc://data/cut.json", "pvc://data/img", 128, 9), new ArrayList<>());
+        DatasetSummary cut =
+                build(TestData.conversations("pvc://data/cut.json", "pvc://data/img", 128, 9), new ArrayList<>());
         assertThat(cut.samples()).isEqualTo(1);
-        assertThat(cut.rejected()).singleElement().satisfies(r -> assertThat(r.reason()).isEqualTo("JsonInvalid"));
+        assertThat(cut.rejected())
+                .singleElement()
+                .satisfies(r -> assertThat(r.reason()).isEqualTo("JsonInvalid"));
     }
 
     private static String talk(String image, String question, String answer) {
-        return "{\"id\": \"7\", \"image\": " + image + ", \"conversations\": [{\"from\": \"human\", \"value\": \"" + question
-                + "\"}, {\"from\": \"gpt\", \"value\": \"" + answer + "\"}]}";
+        return "{\"id\": \"7\", \"image\": " + image + ", \"conversations\": [{\"from\": \"human\", \"value\": \""
+                + question + "\"}, {\"from\": \"gpt\", \"value\": \"" + answer + "\"}]}";
     }
 
     private DatasetSummary build(DatasetSpec spec, List<String> progress) {
@@ -309,12 +334,14 @@ class DatasetBuilderTest {
     }
 
     private List<DatasetSummary> run(DatasetSpec spec, DatasetBuilder.Options options) {
-        return new DatasetBuilder(spec, locations, options).build((done, total) -> {}).stream().toList();
+        return new DatasetBuilder(spec, locations, options)
+                .build((done, total) -> {}).stream().toList();
     }
 
     private void assertFails(DatasetSpec spec, ExitCode code, String... parts) {
         assertThatThrownBy(() -> build(spec, new ArrayList<>()))
-                .isInstanceOfSatisfying(TrainerException.class, e -> assertThat(e.code()).isEqualTo(code))
+                .isInstanceOfSatisfying(
+                        TrainerException.class, e -> assertThat(e.code()).isEqualTo(code))
                 .hasMessageContainingAll(parts);
     }
 }

@@ -42,10 +42,15 @@ class ImagesTest {
             Pixels image = decoder.decode(data);
             assertThat(image.width() + "x" + image.height())
                     .as(file)
-                    .isEqualTo(row.get("width").asText() + "x" + row.get("height").asText());
-            assertThat(sha(image.rgbHWC())).as("pixels of %s", file).isEqualTo(row.get("rgb_sha256").asText());
+                    .isEqualTo(
+                            row.get("width").asText() + "x" + row.get("height").asText());
+            assertThat(sha(image.rgbHWC()))
+                    .as("pixels of %s", file)
+                    .isEqualTo(row.get("rgb_sha256").asText());
             Pixels small = Bicubic.resize(image, 384, 384);
-            assertThat(sha(small.rgbHWC())).as("resized %s", file).isEqualTo(row.get("resized_sha256").asText());
+            assertThat(sha(small.rgbHWC()))
+                    .as("resized %s", file)
+                    .isEqualTo(row.get("resized_sha256").asText());
             float[] tensor = new float[3 * 384 * 384];
             Normalize.toCHW(small, tensor, 0);
             ByteBuffer bytes = ByteBuffer.allocate(4 * tensor.length).order(ByteOrder.LITTLE_ENDIAN);
@@ -74,17 +79,16 @@ class ImagesTest {
                     new Pixels(from.get(1).asInt(), from.get(0).asInt(), in),
                     to.get(1).asInt(),
                     to.get(0).asInt());
-            assertThat(Arrays.equals(got.rgbHWC(), want)).as("array %s: %s -> %s", i, from, to).isTrue();
+            assertThat(Arrays.equals(got.rgbHWC(), want))
+                    .as("array %s: %s -> %s", i, from, to)
+                    .isTrue();
             checked++;
         }
         assertThat(checked).isEqualTo(8);
     }
 
     @ParameterizedTest
-    @CsvSource(
-            delimiter = '|',
-            textBlock =
-                    """
+    @CsvSource(delimiter = '|', textBlock = """
             truncated.jpg    | ImageUndecodable | cut
             header_only.jpg  | ImageUndecodable | JPEG
             zero_bytes.jpg   | ImageUndecodable | no bytes
@@ -110,14 +114,20 @@ class ImagesTest {
     void damageNeverEscapesAsAnotherException() throws IOException {
         Random random = new Random(5);
         for (String file : new String[] {
-            "png_interlaced.png", "png_palette.png", "png_gray16.png", "jpeg_420.jpg", "jpeg_progressive.jpg",
-            "jpeg_cmyk_plain.jpg", "gif_first_frame.gif"
+            "png_interlaced.png",
+            "png_palette.png",
+            "png_gray16.png",
+            "jpeg_420.jpg",
+            "jpeg_progressive.jpg",
+            "jpeg_cmyk_plain.jpg",
+            "gif_first_frame.gif"
         }) {
             byte[] good = Files.readAllBytes(IMAGES.resolve("good").resolve(file));
             for (int i = 0; i < 150; i++) {
                 byte[] bad = i % 3 == 0 ? Arrays.copyOf(good, random.nextInt(good.length)) : good.clone();
                 for (int k = 0; k < (i % 3 == 0 ? 0 : 1 + random.nextInt(8)) && bad.length > 0; k++) {
-                    bad[random.nextInt(i % 2 == 0 ? bad.length : Math.min(60, bad.length))] = (byte) random.nextInt(256);
+                    bad[random.nextInt(i % 2 == 0 ? bad.length : Math.min(60, bad.length))] =
+                            (byte) random.nextInt(256);
                 }
                 try {
                     decoder.decode(bad);

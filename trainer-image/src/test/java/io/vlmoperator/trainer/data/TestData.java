@@ -111,7 +111,8 @@ final class TestData {
 
     /** A folder per claim under {@code root}, with the small tokenizer as claim "tok". */
     static Locations locations(Path root) {
-        return Locations.of(Map.of("data", folder(root.resolve("data")), "out", folder(root.resolve("out")), "tok", TOKENIZER));
+        return Locations.of(
+                Map.of("data", folder(root.resolve("data")), "out", folder(root.resolve("out")), "tok", TOKENIZER));
     }
 
     static Path folder(Path path) {

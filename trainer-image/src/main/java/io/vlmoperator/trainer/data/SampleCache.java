@@ -1,0 +1,123 @@
+package io.vlmoperator.trainer.data;
+
+import io.vlmoperator.api.run.ExitCode;
+import io.vlmoperator.api.spec.SFTJobSpec.Template;
+import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.data.ConversationParser.Parsed;
+import io.vlmoperator.trainer.data.Shard.Form;
+import io.vlmoperator.trainer.text.EncodedText;
+import io.vlmoperator.trainer.text.Templates;
+import io.vlmoperator.trainer.text.Tokenizer;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLong;
+
+/**
+ * Loads samples: tokens, and pictures at their model size. It keeps what it loaded until its memory is used up, and then keeps that: every
+ * epoch asks for every sample once, so throwing out one for another would gain nothing.
+ */
+final class SampleCache {
+    private final List<SampleTable> tables;
+    private final Tokenizer tokenizer;
+    private final Template template;
+    private final int imageSize;
+    private final long maxBytes;
+    private final ImageLoader loader = new ImageLoader();
+    private final ConcurrentHashMap<Long, Loaded> kept = new ConcurrentHashMap<>();
+    private final AtomicLong bytes = new AtomicLong();
+
+    /** A sample as the model sees it, before its pictures are normalised. */
+    record Loaded(EncodedText text, List<Pixels> images) {
+        long bytes() {
+            long sum = 200 + 8L * text.ids().length;
+            for (Pixels image : images) {
+                sum += 50 + image.rgbHWC().length;
+            }
+            return sum;
+        }
+    }
+
+    SampleCache(List<SampleTable> tables, Tokenizer tokenizer, Template template, int imageSize, long maxBytes) {
+        this.tables = tables;
+        this.tokenizer = tokenizer;
+        this.template = template;
+        this.imageSize = imageSize;
+        this.maxBytes = maxBytes;
+    }
+
+    Loaded get(int dataset, int sample) {
+        long key = (long) dataset << 32 | sample;
+        Loaded found = kept.get(key);
+        if (found != null) {
+            return found;
+        }
+        Loaded loaded = load(tables.get(dataset), sample);
+        long size = loaded.bytes();
+        if (bytes.addAndGet(size) > maxBytes || kept.putIfAbsent(key, loaded) != null) {
+            bytes.addAndGet(-size);
+        }
+        return loaded;
+    }
+
+    private Loaded load(SampleTable table, int sample) {
+        try {
+            Loaded loaded = table.form() == Form.Captions ? caption(table, sample) : conversation(table, sample);
+            long length = loaded.text().length(table.manifest().tokensPerImage());
+            if (length > table.manifest().contextLength()) {
+                throw TrainerException.data(
+                        table.describe(sample) + " has " + length
+                                + " tokens in this template, more than the context; lower maxCaptionTokens or raise contextLength");
+            }
+            return loaded;
+        } catch (RejectedException e) {
+            throw new TrainerException(
+                    ExitCode.InvalidData,
+                    table.describe(sample) + " could be read when it was indexed and now can't (" + e.reason() + ": "
+                            + e.getMessage() + "); make the Dataset again",
+                    e);
+        } catch (IOException e) {
+            throw TrainerException.storage("can't read " + table.describe(sample) + ": " + e.getMessage(), e);
+        }
+    }
+
+    private Loaded caption(SampleTable table, int sample) throws IOException, RejectedException {
+        SampleTable.Bytes bytes = table.read(sample);
+        byte[] image = bytes.image().orElseThrow();
+        requireIndexed(table, sample, bytes.text(), image);
+        return new Loaded(
+                Templates.caption(tokenizer, SampleRules.utf8(bytes.text())), List.of(loader.pixels(image, imageSize)));
+    }
+
+    private Loaded conversation(SampleTable table, int sample) throws IOException, RejectedException {
+        byte[] json = table.read(sample).text();
+        Parsed parsed = ConversationParser.parse(json);
+        byte[][] parts = new byte[1 + parsed.images().size()][];
+        parts[0] = json;
+        List<Pixels> images = new ArrayList<>();
+        for (int i = 0; i < parsed.images().size(); i++) {
+            parts[1 + i] =
+                    ImageFolder.read(table.imageFolder(sample), parsed.images().get(i));
+            images.add(loader.pixels(parts[1 + i], imageSize));
+        }
+        requireIndexed(table, sample, parts);
+        EncodedText text = switch (template) {
+            case ChatML -> Templates.chatML(tokenizer, parsed.conversation());
+            case PaperCompatible ->
+                Templates.paper(tokenizer, parsed.conversation().turns(), Templates.Paper.Late);
+        };
+        if (text.images() != images.size()) {
+            throw new RejectedException(
+                    RejectReason.ImagePlaces, "the paper's layout takes images in the first turn only");
+        }
+        return new Loaded(text, images);
+    }
+
+    private static void requireIndexed(SampleTable table, int sample, byte[]... parts) {
+        if (!table.isIndexed(sample, parts)) {
+            throw TrainerException.data(
+                    table.describe(sample) + " changed since the Dataset was made; make the Dataset again");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+package io.vlmoperator.trainer.data;
+
+import io.vlmoperator.api.run.ExitCode;
+import io.vlmoperator.trainer.Locations;
+import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.data.Shard.Form;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * The samples of a finished Dataset in memory, about 50 bytes each: where they lie, how long they are, and its rows. Sample numbers count
+ * all rows of all indexes.
+ */
+final class SampleTable implements AutoCloseable {
+    private static final int MAX_OPEN = 256;
+
+    private final DatasetManifest manifest;
+    private final Form form;
+    private final List<Path> paths = new ArrayList<>();
+    private final List<Optional<Path>> images = new ArrayList<>();
+    private final FileChannel[] channels;
+    private final int[] firstOfShard;
+
+    final int[] lengths;
+    final int[] imageCounts;
+    final long[] uids;
+    private final long[] imageOffsets;
+    private final int[] imageSizes;
+    private final long[] textOffsets;
+    private final int[] textSizes;
+    private final long[] digests;
+    /** First place in {@link #placed} of each row; behind the last row its length. */
+    private final int[] rowStarts;
+    /** Samples of all rows, one row after the other. */
+    private final int[] placed;
+
+    /** The bytes of one sample: its caption or its JSON object, and the image of a caption. */
+    @SuppressWarnings("ArrayRecordComponent") // handed on at once
+    record Bytes(byte[] text, Optional<byte[]> image) {}
+
+    static SampleTable open(Path folder, Locations locations) {
+        DatasetManifest manifest = DatasetManifest.read(folder);
+        Path scratch;
+        try {
+            scratch = Files.createTempDirectory("vlm-data");
+        } catch (IOException e) {
+            throw TrainerException.storage("can't make a temporary folder: " + e, e);
+        }
+        try (Duck duck = Duck.open(scratch.resolve("spill"))) {
+            return new SampleTable(manifest, folder, locations, duck);
+        } catch (IOException e) {
+            throw TrainerException.storage("can't read the Dataset in " + folder + ": " + e, e);
+        } finally {
+            Storage.delete(scratch.resolve("spill"));
+            Storage.delete(scratch);
+        }
+    }
+
+    private SampleTable(DatasetManifest manifest, Path folder, Locations locations, Duck duck) throws IOException {
+        this.manifest = manifest;
+        form = Form.valueOf(manifest.form());
+        int shards = manifest.index().size();
+        channels = new FileChannel[shards];
+        firstOfShard = new int[shards + 1];
+        for (int s = 0; s < shards; s++) {
+            DatasetManifest.IndexEntry entry = manifest.index().get(s);
+            firstOfShard[s + 1] = Math.addExact(firstOfShard[s], entry.rows());
+            paths.add(locations.resolve(entry.shard()));
+            images.add(entry.images().isEmpty() ? Optional.empty() : Optional.of(locations.resolve(entry.images())));
+        }
+        int total = firstOfShard[shards];
+        lengths = new int[total];
+        imageCounts = new int[total];
+        uids = new long[total];
+        imageOffsets = new long[total];
+        imageSizes = new int[total];
+        textOffsets = new long[total];
+        textSizes = new int[total];
+        digests = new long[total];
+        int[] used = new int[1];
+        for (int s = 0; s < shards; s++) {
+            DatasetManifest.IndexEntry entry = manifest.index().get(s);
+            Path file = folder.resolve(DatasetManifest.INDEX).resolve(entry.file());
+            requireDigest(file, entry.digest());
+            int base = firstOfShard[s];
+            List<String> columns = List.of(
+                    "ordinal",
+                    "length",
+                    "images",
+                    "uid",
+                    "image_offset",
+                    "image_size",
+                    "text_offset",
+                    "text_size",
+                    "digest");
+            IndexFile.read(duck, file, columns, "status = 'ok'", row -> {
+                int sample = base + row.getInt(1);
+                lengths[sample] = row.getInt(2);
+                imageCounts[sample] = row.getInt(3);
+                uids[sample] = Digests.hash64(Digests.utf8(row.getString(4)));
+                imageOffsets[sample] = row.getLong(5);
+                imageSizes[sample] = row.getInt(6);
+                textOffsets[sample] = row.getLong(7);
+                textSizes[sample] = row.getInt(8);
+                digests[sample] = Digests.first64(row.getString(9));
+                used[0]++;
+            });
+        }
+        if (form == Form.Conversations) {
+            placed = new int[used[0]];
+            rowStarts = new int[used[0] + 1];
+            Arrays.setAll(rowStarts, i -> i);
+            for (int sample = 0, i = 0; sample < total; sample++) {
+                if (lengths[sample] > 0) {
+                    placed[i++] = sample;
+                }
+            }
+        } else {
+            Path plan = folder.resolve(DatasetManifest.PLAN);
+            requireDigest(plan, manifest.planDigest());
+            placed = new int[Math.toIntExact(manifest.summary().samples())];
+            rowStarts = new int[Math.toIntExact(manifest.summary().rows()) + 1];
+            readPlan(duck, plan);
+        }
+    }
+
+    private void readPlan(Duck duck, Path plan) {
+        int at = 0;
+        int row = -1;
+        try (Statement statement = duck.connection().createStatement();
+                ResultSet rows = statement.executeQuery("SELECT \"row\", sample FROM read_parquet(" + Duck.quote(plan)
+                        + ") ORDER BY \"row\", position")) {
+            while (rows.next()) {
+                if (rows.getInt(1) != row) {
+                    rowStarts[++row] = at;
+                }
+                placed[at++] = Math.toIntExact(rows.getLong(2));
+            }
+        } catch (SQLException e) {
+            throw Duck.failed("reading " + plan, e);
+        }
+        if (row + 1 != rowStarts.length - 1 || at != placed.length) {
+            throw TrainerException.data(plan + " does not fit " + DatasetManifest.FILE + "; make the Dataset again");
+        }
+        rowStarts[row + 1] = at;
+    }
+
+    private static void requireDigest(Path file, String digest) throws IOException {
+        if (!Files.isRegularFile(file) || !Digests.ofFile(file).equals(digest)) {
+            throw TrainerException.data(file + " is missing or not the one that " + DatasetManifest.FILE
+                    + " names; make the Dataset again");
+        }
+    }
+
+    DatasetManifest manifest() {
+        return manifest;
+    }
+
+    Form form() {
+        return form;
+    }
+
+    int rows() {
+        return rowStarts.length - 1;
+    }
+
+    /** Samples of a row in order. */
+    int[] row(int row) {
+        return Arrays.copyOfRange(placed, rowStarts[row], rowStarts[row + 1]);
+    }
+
+    /** Tokens of a row, visual ones included. */
+    int rowLength(int row) {
+        int length = 0;
+        for (int i = rowStarts[row]; i < rowStarts[row + 1]; i++) {
+            length += lengths[placed[i]];
+        }
+        return length;
+    }
+
+    Bytes read(int sample) throws IOException {
+        int shard = shardOf(sample);
+        FileChannel channel = channel(shard);
+        try {
+            byte[] text = Storage.read(channel, textOffsets[sample], textSizes[sample]);
+            return form == Form.Captions
+                    ? new Bytes(text, Optional.of(Storage.read(channel, imageOffsets[sample], imageSizes[sample])))
+                    : new Bytes(text, Optional.empty());
+        } finally {
+            if (shard >= MAX_OPEN) {
+                channel.close();
+            }
+        }
+    }
+
+    /** The folder of the images of the sample's conversation. */
+    Optional<Path> imageFolder(int sample) {
+        return images.get(shardOf(sample));
+    }
+
+    /** Whether these are the bytes that were indexed. */
+    boolean isIndexed(int sample, byte[]... parts) {
+        return Digests.first64(Digests.short128(parts)) == digests[sample];
+    }
+
+    /** For messages. */
+    String describe(int sample) {
+        int shard = shardOf(sample);
+        return "sample " + (sample - firstOfShard[shard]) + " of "
+                + manifest.index().get(shard).shard();
+    }
+
+    private int shardOf(int sample) {
+        int found = Arrays.binarySearch(firstOfShard, sample);
+        int shard = found >= 0 ? found : -found - 2;
+        while (firstOfShard[shard + 1] == sample) {
+            shard++; // shards without a row
+        }
+        return shard;
+    }
+
+    private FileChannel channel(int shard) throws IOException {
+        if (shard >= MAX_OPEN) {
+            return openShard(shard);
+        }
+        synchronized (channels) {
+            if (channels[shard] == null || !channels[shard].isOpen()) {
+                channels[shard] = openShard(shard);
+            }
+            return channels[shard];
+        }
+    }
+
+    private FileChannel openShard(int shard) throws IOException {
+        Path path = paths.get(shard);
+        if (!Files.isRegularFile(path)) {
+            throw new TrainerException(
+                    ExitCode.InvalidData,
+                    path + " is gone; the Dataset reads its tars in place, so keep "
+                            + manifest.index().get(shard).shard());
+        }
+        return FileChannel.open(path);
+    }
+
+    @Override
+    public void close() {
+        synchronized (channels) {
+            for (FileChannel channel : channels) {
+                try {
+                    if (channel != null) {
+                        channel.close();
+                    }
+                } catch (IOException e) {
+                    throw TrainerException.storage("closing a shard: " + e, e);
+                }
+            }
+        }
+    }
+}
