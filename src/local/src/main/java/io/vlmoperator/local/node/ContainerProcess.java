@@ -58,8 +58,7 @@ record ContainerProcess(Path folder, Proc.Identity shim) {
                 .directory(workingFolder.toFile())
                 .redirectInput(new File("/dev/null"))
                 .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-                .redirectError(
-                        ProcessBuilder.Redirect.appendTo(folder.resolve("log").toFile()));
+                .redirectError(ProcessBuilder.Redirect.DISCARD); // the shell's remarks are not the program's
         builder.environment().clear();
         builder.environment().putAll(environment);
         Process process = builder.start();

@@ -71,7 +71,7 @@ record ContainerSetup(
     /** Makes the links and computes the rest. */
     Invocation prepare() throws Unsupported, NodeClient.ApiException, IOException {
         PathRewriter rewriter = rewriter();
-        Map<String, String> declared = declaredEnvironment();
+        Map<String, String> declared = declaredEnvironment(rewriter);
         linkMounts(rewriter, declared);
         Path terminationLog = rewriter.inRoot(terminationMessagePath());
         Files.createDirectories(terminationLog.getParent());
@@ -150,8 +150,8 @@ record ContainerSetup(
         Files.createDirectories(root);
     }
 
-    /** The variables the pod declares, with references resolved, before paths are rewritten. */
-    private Map<String, String> declaredEnvironment() throws Unsupported, NodeClient.ApiException {
+    /** The variables the pod declares, with references resolved and paths rewritten, so that what refers to them has both. */
+    private Map<String, String> declaredEnvironment(PathRewriter rewriter) throws Unsupported, NodeClient.ApiException {
         Map<String, String> all = new LinkedHashMap<>();
         all.put("HOSTNAME", network.hostname());
         all.put("KUBERNETES_SERVICE_HOST", network.apiHost());
@@ -163,10 +163,10 @@ record ContainerSetup(
                 configMap(
                                 source.getConfigMapRef().getName(),
                                 source.getConfigMapRef().getOptional())
-                        .forEach((key, value) -> all.put(prefix + key, value));
+                        .forEach((key, value) -> all.put(prefix + key, rewriter.rewrite(value)));
             } else if (source.getSecretRef() != null) {
                 secret(source.getSecretRef().getName(), source.getSecretRef().getOptional())
-                        .forEach((key, value) -> all.put(prefix + key, value));
+                        .forEach((key, value) -> all.put(prefix + key, rewriter.rewrite(value)));
             }
         }
         for (EnvVar variable : Optional.ofNullable(container.getEnv()).orElse(List.of())) {
@@ -174,7 +174,7 @@ record ContainerSetup(
                     ? Optional.of(Expansion.expand(
                             Optional.ofNullable(variable.getValue()).orElse(""), all))
                     : valueFrom(variable.getValueFrom());
-            value.ifPresent(text -> all.put(variable.getName(), text));
+            value.ifPresent(text -> all.put(variable.getName(), rewriter.rewrite(text)));
         }
         return all;
     }
@@ -237,7 +237,7 @@ record ContainerSetup(
         for (String name : INHERITED) {
             Optional.ofNullable(System.getenv(name)).ifPresent(value -> all.put(name, value));
         }
-        declared.forEach((name, value) -> all.put(name, rewriter.rewrite(value)));
+        all.putAll(declared);
         all.put("VLM_POD_ROOT", folder.root(container.getName()).toString());
         all.put("VLM_POD_ADDRESS", network.address());
         if (!network.javaOptions().isEmpty()) {

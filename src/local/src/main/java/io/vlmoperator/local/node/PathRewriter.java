@@ -47,7 +47,7 @@ final class PathRewriter {
             return value;
         }
         Path path = Path.of(value).normalize();
-        if (path.getNameCount() == 0) {
+        if (path.getNameCount() == 0 || path.startsWith(root)) { // a folder of this container already
             return value;
         }
         boolean concerns = known.stream().anyMatch(other -> path.startsWith(other) || other.startsWith(path));
