@@ -98,9 +98,11 @@ public final class SafetensorsWriter implements AutoCloseable {
             throw new IllegalStateException("tensor " + name + " of " + data.byteSize() + " bytes was written where "
                     + next + " was announced");
         }
-        // In pieces: a write from memory outside the heap may otherwise be cut at 2 GiB.
+        ByteBuffer piece = ByteBuffer.allocateDirect((int) Math.min(PIECE, data.byteSize()));
         for (long at = 0; at < data.byteSize(); at += PIECE) {
-            write(data.asSlice(at, Math.min(PIECE, data.byteSize() - at)).asByteBuffer());
+            long size = Math.min(PIECE, data.byteSize() - at);
+            MemorySegment.copy(data, at, MemorySegment.ofBuffer(piece.clear()), 0, size);
+            write(piece.limit((int) size));
         }
     }
 

@@ -1,8 +1,10 @@
 package io.vlmoperator.trainer.model;
 
 import io.vlmoperator.trainer.op.Ops;
+import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Tensor;
 import java.util.List;
+import java.util.Set;
 
 /**
  * From image features to visual tokens (paper section 2.2): average-pool the grid of patches, then Linear, GELU (erf), Linear. With as many
@@ -25,6 +27,20 @@ public final class AveragePoolProjector {
         secondBias = weights.use(Part.PROJECTOR.prefix() + "linear_2.bias");
     }
 
+    /**
+     * A projector with weights of its own, outside any model.
+     *
+     * @param weights to be filled by the caller; all are trained
+     */
+    public record Standalone(AveragePoolProjector projector, Weights weights) {}
+
+    /** A projector alone, from {@code patchesPerSide}² features of {@code visionWidth} to tokens of {@code hidden}. */
+    public static Standalone standalone(
+            Scope scope, ProjectorConfig config, int patchesPerSide, int visionWidth, int hidden) {
+        Weights weights = new Weights(scope, parameters(visionWidth, hidden), Set.of(Part.PROJECTOR));
+        return new Standalone(new AveragePoolProjector(config, patchesPerSide, weights), weights);
+    }
+
     static List<Parameter> parameters(long visionWidth, long hidden) {
         return List.of(
                 Parameter.of(Part.PROJECTOR, "linear_1.weight", hidden, visionWidth),
@@ -34,14 +50,14 @@ public final class AveragePoolProjector {
     }
 
     /** The pooled features: [N * P, W] to [N * tokens, W]. */
-    Tensor pool(Ops ops, Tensor featuresRW) {
+    public Tensor pool(Ops ops, Tensor featuresRW) {
         return tokensPerSide == patchesPerSide
                 ? featuresRW
                 : ops.averagePool(featuresRW, patchesPerSide, tokensPerSide);
     }
 
     /** Visual tokens [N * tokens, D] of features [N * P, W]. */
-    Tensor forward(Ops ops, Tensor featuresRW) {
+    public Tensor forward(Ops ops, Tensor featuresRW) {
         Tensor hiddenVD = ops.gelu(ops.linear(pool(ops, featuresRW), firstWeight, firstBias));
         return ops.linear(hiddenVD, secondWeight, secondBias);
     }

@@ -168,10 +168,6 @@ public final class VisionLanguageModel {
         return language;
     }
 
-    AveragePoolProjector projector() {
-        return projector;
-    }
-
     /** Runs a layer: on a tape, or without gradients. */
     private interface Runner {
         Tensor apply(boolean trainable, Tensor input, Tape.Stage stage);

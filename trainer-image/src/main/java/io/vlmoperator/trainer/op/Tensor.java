@@ -104,6 +104,11 @@ public final class Tensor implements AutoCloseable {
         return data().toArray(JAVA_INT);
     }
 
+    /** The scope that owns this tensor. */
+    public Scope scope() {
+        return owner;
+    }
+
     /** Hands this tensor to another scope, which closes it from then on. Returns this. */
     public Tensor moveTo(Scope scope) {
         array();

@@ -1,0 +1,171 @@
+package io.vlmoperator.trainer.verify;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.vlmoperator.trainer.checkpoint.HuggingFace;
+import io.vlmoperator.trainer.model.Batch;
+import io.vlmoperator.trainer.model.Generator;
+import io.vlmoperator.trainer.model.Parameter;
+import io.vlmoperator.trainer.model.Part;
+import io.vlmoperator.trainer.model.VisionLanguageModel;
+import io.vlmoperator.trainer.op.FusedAdamW;
+import io.vlmoperator.trainer.op.Ops;
+import io.vlmoperator.trainer.op.Scope;
+import io.vlmoperator.trainer.op.Tensor;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.IntStream;
+
+/** Cases of the decoder alone: forward with gradients, greedy generation, updates. */
+final class DecoderCases {
+    private DecoderCases() {}
+
+    static void run(Path folder, Case result) throws IOException {
+        // The note behind the folder's name says how it is stored.
+        Path model = folder.resolve(result.facts().path("model").asText().split(" ")[0]);
+        try (Scope scope = Scope.open()) {
+            VisionLanguageModel decoder = VisionLanguageModel.create(
+                    scope, Models.decoderOnly(HuggingFace.languageConfig(model)), EnumSet.of(Part.LANGUAGE));
+            HuggingFace.load(model, decoder.weights(), Part.LANGUAGE);
+            if (result.has("output_ids")) {
+                generate(decoder, result);
+            } else if (result.has("step.0.input_ids")) {
+                train(decoder, result);
+            } else {
+                forward(decoder, result);
+            }
+        }
+    }
+
+    private static String goldenName(String name) {
+        return name.substring(Part.LANGUAGE.prefix().length());
+    }
+
+    private static void forward(VisionLanguageModel decoder, Case result) throws IOException {
+        List<Long> shape = result.golden().get("input_ids").shape();
+        int rows = Math.toIntExact(shape.get(0));
+        int length = Math.toIntExact(shape.get(1));
+        int[] kept = IntStream.range(0, rows * length).toArray();
+        if (result.has("attention_mask")) {
+            int[] mask = result.ints("attention_mask");
+            kept = IntStream.of(kept).filter(t -> mask[t] == 1).toArray();
+        }
+        int[] keptTokens = kept;
+        int[] positions = result.has("position_ids")
+                ? result.ints("position_ids")
+                : IntStream.range(0, rows * length).map(t -> t % length).toArray();
+        Batch batch = Batch.ofText(
+                pick(result.ints("input_ids"), kept),
+                pick(result.ints("labels"), kept),
+                pick(positions, kept),
+                starts(kept, length));
+        decoder.observe(batch, (name, value) -> {
+            String golden = name.equals("inputs_embeds") ? "hidden.embed" : name;
+            result.put(golden, Values.of(value).scattered(keptTokens, rows, length, value.size(-1)));
+        });
+        try (Scope scope = Scope.open()) {
+            float sum = decoder.accumulate(batch, 1.0 / batch.targets(), scope).item();
+            result.scalars().put("loss", (double) sum / batch.targets());
+        }
+        result.scalars().put("targets", (double) batch.targets());
+        Models.gradients(decoder.weights(), List.of(Part.LANGUAGE), DecoderCases::goldenName, result);
+        // Where large gradients are given as summaries, the small ones carry the prefix twice.
+        result.golden()
+                .names("grad.grad.")
+                .toList()
+                .forEach(name -> result.put(name, result.produced().get(name.substring(5))));
+    }
+
+    private static void generate(VisionLanguageModel decoder, Case result) throws IOException {
+        int[] prompt = result.ints("input_ids");
+        int[] labels = new int[prompt.length];
+        java.util.Arrays.fill(labels, Batch.IGNORE);
+        Batch batch =
+                Batch.ofText(prompt, labels, IntStream.range(0, prompt.length).toArray(), new int[] {0, prompt.length});
+        int[] answer = new Generator(decoder)
+                .greedy(batch, result.facts().path("new_tokens").asInt(), Set.of())
+                .getFirst();
+        float[] ids = new float[prompt.length + answer.length];
+        for (int i = 0; i < ids.length; i++) {
+            ids[i] = i < prompt.length ? prompt[i] : answer[i - prompt.length];
+        }
+        result.put("output_ids", new Values(List.of(1L, (long) ids.length), ids));
+    }
+
+    private static void train(VisionLanguageModel decoder, Case result) throws IOException {
+        JsonNode facts = result.facts();
+        FusedAdamW.Settings settings = new FusedAdamW.Settings(
+                facts.at("/betas/0").asDouble(),
+                facts.at("/betas/1").asDouble(),
+                facts.path("eps").asDouble(),
+                facts.path("weight_decay").asDouble());
+        try (Scope scope = Scope.open()) {
+            Tensor values = decoder.weights().values();
+            Tensor gradients = decoder.weights().gradients();
+            FusedAdamW optimizer = new FusedAdamW(
+                    scope, settings, values, gradients, decoder.weights().decaySpans(), 0, values.count());
+            for (int step = 0; result.has("step." + step + ".input_ids"); step++) {
+                String prefix = "step." + step + ".";
+                List<Long> shape = result.golden().get(prefix + "input_ids").shape();
+                int length = Math.toIntExact(shape.get(1));
+                int[] all = IntStream.range(0, Math.toIntExact(shape.get(0) * length))
+                        .toArray();
+                Batch batch = Batch.ofText(
+                        result.ints(prefix + "input_ids"),
+                        result.ints(prefix + "labels"),
+                        IntStream.of(all).map(t -> t % length).toArray(),
+                        starts(all, length));
+                try (Scope local = scope.child()) {
+                    Ops ops = local.ops();
+                    ops.zero(gradients);
+                    float sum = decoder.accumulate(batch, 1.0 / batch.targets(), local)
+                            .item();
+                    Tensor norm = ops.norm(gradients);
+                    result.scalars().put("steps." + step + ".loss", (double) sum / batch.targets());
+                    result.scalars().put("steps." + step + ".grad_norm_before_clip", (double) norm.item());
+                    double rate = facts.at("/steps/" + step + "/lr").asDouble();
+                    optimizer.update(rate, step + 1, norm, facts.path("clip").asDouble());
+                    for (Parameter parameter : decoder.weights().trained()) {
+                        result.put(
+                                prefix + "param." + goldenName(parameter.name()),
+                                Values.of(decoder.weights().view(parameter.name(), local)));
+                    }
+                }
+            }
+            for (Parameter parameter : decoder.weights().trained()) {
+                try (Scope local = scope.child()) {
+                    long from = decoder.weights().offset(parameter);
+                    long to = from + parameter.count();
+                    String name = goldenName(parameter.name());
+                    result.put(
+                            "exp_avg." + name,
+                            Values.of(local.ops().slice(optimizer.firstMoment(), 0, from, to))
+                                    .reshaped(parameter.sizes()));
+                    result.put(
+                            "exp_avg_sq." + name,
+                            Values.of(local.ops().slice(optimizer.secondMoment(), 0, from, to))
+                                    .reshaped(parameter.sizes()));
+                }
+            }
+        }
+    }
+
+    private static int[] pick(int[] values, int[] numbers) {
+        return IntStream.of(numbers).map(number -> values[number]).toArray();
+    }
+
+    /** Segment starts of the kept tokens of rows of one length. */
+    private static int[] starts(int[] kept, int length) {
+        List<Integer> starts = new ArrayList<>();
+        for (int i = 0; i < kept.length; i++) {
+            if (i == 0 || kept[i] / length != kept[i - 1] / length) {
+                starts.add(i);
+            }
+        }
+        starts.add(kept.length);
+        return starts.stream().mapToInt(Integer::intValue).toArray();
+    }
+}

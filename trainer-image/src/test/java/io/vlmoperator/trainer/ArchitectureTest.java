@@ -1,0 +1,40 @@
+package io.vlmoperator.trainer;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+
+import com.tngtech.archunit.core.importer.ImportOption;
+import com.tngtech.archunit.junit.AnalyzeClasses;
+import com.tngtech.archunit.junit.ArchTest;
+import com.tngtech.archunit.lang.ArchRule;
+
+@AnalyzeClasses(packages = {"io.vlmoperator.trainer", "ai.djl.pytorch.jni"}, importOptions = ImportOption.DoNotIncludeTests.class)
+class ArchitectureTest {
+    @ArchTest
+    static final ArchRule DJL_IS_SEEN_IN_TWO_PACKAGES = noClasses()
+            .that()
+            .resideInAPackage("io.vlmoperator.trainer..")
+            .and()
+            .resideOutsideOfPackages("io.vlmoperator.trainer.op..", "io.vlmoperator.trainer.text..")
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("ai.djl..");
+
+    @ArchTest
+    static final ArchRule THE_MODEL_KNOWS_ONLY_THE_OPERATORS = classes()
+            .that()
+            .resideInAPackage("io.vlmoperator.trainer.model..")
+            .should()
+            .onlyDependOnClassesThat()
+            .resideInAnyPackage("io.vlmoperator.trainer.model..", "io.vlmoperator.trainer.op..", "java..");
+
+    @ArchTest
+    static final ArchRule OPERATORS_KNOW_NOTHING_ABOVE_THEM = noClasses()
+            .that()
+            .resideInAPackage("io.vlmoperator.trainer.op..")
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage(
+                    "io.vlmoperator.trainer.model..", "io.vlmoperator.trainer.data..", "io.vlmoperator.trainer.train..",
+                    "io.vlmoperator.trainer.checkpoint..", "io.vlmoperator.trainer.dist..", "io.vlmoperator.trainer.eval..");
+}
