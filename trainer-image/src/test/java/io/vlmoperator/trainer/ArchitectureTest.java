@@ -8,7 +8,9 @@ import com.tngtech.archunit.junit.AnalyzeClasses;
 import com.tngtech.archunit.junit.ArchTest;
 import com.tngtech.archunit.lang.ArchRule;
 
-@AnalyzeClasses(packages = {"io.vlmoperator.trainer", "ai.djl.pytorch.jni"}, importOptions = ImportOption.DoNotIncludeTests.class)
+@AnalyzeClasses(
+        packages = {"io.vlmoperator.trainer", "ai.djl.pytorch.jni"},
+        importOptions = ImportOption.DoNotIncludeTests.class)
 class ArchitectureTest {
     @ArchTest
     static final ArchRule DJL_IS_SEEN_IN_TWO_PACKAGES = noClasses()
@@ -35,6 +37,10 @@ class ArchitectureTest {
             .should()
             .dependOnClassesThat()
             .resideInAnyPackage(
-                    "io.vlmoperator.trainer.model..", "io.vlmoperator.trainer.data..", "io.vlmoperator.trainer.train..",
-                    "io.vlmoperator.trainer.checkpoint..", "io.vlmoperator.trainer.dist..", "io.vlmoperator.trainer.eval..");
+                    "io.vlmoperator.trainer.model..",
+                    "io.vlmoperator.trainer.data..",
+                    "io.vlmoperator.trainer.train..",
+                    "io.vlmoperator.trainer.checkpoint..",
+                    "io.vlmoperator.trainer.dist..",
+                    "io.vlmoperator.trainer.eval..");
 }

@@ -6,6 +6,7 @@ import io.vlmoperator.trainer.model.Parameter;
 import io.vlmoperator.trainer.model.Part;
 import io.vlmoperator.trainer.model.ProjectorConfig;
 import io.vlmoperator.trainer.model.VisionConfig;
+import io.vlmoperator.trainer.model.Weights;
 import io.vlmoperator.trainer.op.Scope;
 import java.util.Map;
 import java.util.function.UnaryOperator;
@@ -29,8 +30,7 @@ final class Models {
     }
 
     /** Gradients of the parts under the golden's names, and their common norm. */
-    static void gradients(
-            Weights weights, Iterable<Part> parts, UnaryOperator<String> goldenName, Case result) {
+    static void gradients(Weights weights, Iterable<Part> parts, UnaryOperator<String> goldenName, Case result) {
         try (Scope scope = Scope.open()) {
             double squares = 0;
             for (Part part : parts) {

@@ -26,7 +26,8 @@ class HuggingFaceTest {
 
     @Test
     void sizesComeFromTheConfig() throws IOException {
-        assertThat(HuggingFace.languageConfig(DECODER)).isEqualTo(new LanguageConfig(32, 48, 2, 4, 2, 96, 1e6, 1e-6, true, 32768));
+        assertThat(HuggingFace.languageConfig(DECODER))
+                .isEqualTo(new LanguageConfig(32, 48, 2, 4, 2, 96, 1e6, 1e-6, true, 32768));
         assertThat(HuggingFace.visionConfig(VISION, -2, VisionConfig.Activation.Erf))
                 .isEqualTo(new VisionConfig(22, 5, 24, 40, 3, 3, 1e-6, -2, VisionConfig.Activation.Erf));
         assertThat(HuggingFace.visionActivation(VISION)).isEqualTo(VisionConfig.Activation.Erf);
@@ -36,18 +37,33 @@ class HuggingFaceTest {
     void whatDoesNotFitIsNamedWithBothShapes() throws IOException {
         LanguageConfig right = HuggingFace.languageConfig(DECODER);
         refused(
-                new LanguageConfig(32, 40, 2, 4, 2, 96, 1e6, 1e-6, true, 32768), DECODER, Part.LANGUAGE,
-                "language", "mlp.gate_proj.weight has shape [48, 32], the model needs [40, 32]");
-        refused(new LanguageConfig(32, 48, 3, 4, 2, 96, 1e6, 1e-6, true, 32768), DECODER, Part.LANGUAGE, "model.layers.2.input_layernorm.weight is missing", "more");
-        refused(new LanguageConfig(32, 48, 1, 4, 2, 96, 1e6, 1e-6, true, 32768), DECODER, Part.LANGUAGE, "model.layers.1.", "is not part of the model");
+                new LanguageConfig(32, 40, 2, 4, 2, 96, 1e6, 1e-6, true, 32768),
+                DECODER,
+                Part.LANGUAGE,
+                "language",
+                "mlp.gate_proj.weight has shape [48, 32], the model needs [40, 32]");
+        refused(
+                new LanguageConfig(32, 48, 3, 4, 2, 96, 1e6, 1e-6, true, 32768),
+                DECODER,
+                Part.LANGUAGE,
+                "model.layers.2.input_layernorm.weight is missing",
+                "more");
+        refused(
+                new LanguageConfig(32, 48, 1, 4, 2, 96, 1e6, 1e-6, true, 32768),
+                DECODER,
+                Part.LANGUAGE,
+                "model.layers.1.",
+                "is not part of the model");
         refused(right, VISION, Part.LANGUAGE, "model.embed_tokens.weight is missing");
         refused(right, DECODER, Part.VISION, "vision_model.embeddings.patch_embedding.weight is missing");
     }
 
-    private static void refused(LanguageConfig language, Path location, Part part, String... messages) throws IOException {
+    private static void refused(LanguageConfig language, Path location, Part part, String... messages)
+            throws IOException {
         VisionConfig vision = HuggingFace.visionConfig(VISION, -2, VisionConfig.Activation.Erf);
         try (Scope scope = Scope.open()) {
-            VisionLanguageModel model = VisionLanguageModel.create(scope, new ModelConfig(language, vision, new ProjectorConfig(4)), Set.of());
+            VisionLanguageModel model = VisionLanguageModel.create(
+                    scope, new ModelConfig(language, vision, new ProjectorConfig(4)), Set.of());
             assertThatThrownBy(() -> HuggingFace.load(location, model.weights(), part))
                     .isInstanceOf(SafetensorsException.class)
                     .hasMessageContaining("does not fit the model")
@@ -64,12 +80,20 @@ class HuggingFaceTest {
     @Test
     void configsOfOtherModelsAreRefused() throws IOException {
         Path config = folder.resolve("config.json");
-        assertThatThrownBy(() -> HuggingFace.languageConfig(folder)).hasMessageContaining("config.json").hasMessageContaining("is missing");
+        assertThatThrownBy(() -> HuggingFace.languageConfig(folder))
+                .hasMessageContaining("config.json")
+                .hasMessageContaining("is missing");
         Files.writeString(config, "{\"model_type\": \"llama\"}");
         assertThatThrownBy(() -> HuggingFace.languageConfig(folder)).hasMessageContaining("'llama'");
-        Files.writeString(config, Files.readString(DECODER.resolve("config.json")).replace("\"hidden_size\": 32", "\"hidden_size\": \"big\""));
+        Files.writeString(
+                config,
+                Files.readString(DECODER.resolve("config.json"))
+                        .replace("\"hidden_size\": 32", "\"hidden_size\": \"big\""));
         assertThatThrownBy(() -> HuggingFace.languageConfig(folder)).hasMessageContaining("hidden_size is \"big\"");
-        Files.writeString(config, Files.readString(DECODER.resolve("config.json")).replace("\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"yarn\"}"));
+        Files.writeString(
+                config,
+                Files.readString(DECODER.resolve("config.json"))
+                        .replace("\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"yarn\"}"));
         assertThatThrownBy(() -> HuggingFace.languageConfig(folder)).hasMessageContaining("rope_scaling");
         Files.writeString(config, "{\"model_type\": ");
         assertThatThrownBy(() -> HuggingFace.languageConfig(folder)).hasMessageContaining("not JSON");

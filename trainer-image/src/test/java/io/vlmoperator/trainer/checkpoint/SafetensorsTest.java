@@ -34,7 +34,9 @@ class SafetensorsTest {
             assertThat(read.get("flags").ints()).containsExactly(255);
             assertThat(read.get("nothing").floats()).isEmpty();
             assertThat(read.find("other")).isEmpty();
-            assertThatThrownBy(() -> read.get("other")).isInstanceOf(SafetensorsException.class).hasMessageContaining("no tensor other");
+            assertThatThrownBy(() -> read.get("other"))
+                    .isInstanceOf(SafetensorsException.class)
+                    .hasMessageContaining("no tensor other");
         }
         assertThatThrownBy(() -> write(file, Map.of())).isInstanceOf(FileAlreadyExistsException.class);
     }
@@ -47,7 +49,8 @@ class SafetensorsTest {
                 SafetensorsWriter.Item.of("nothing", DType.FLOAT32, 0, 4));
         try (SafetensorsWriter writer = new SafetensorsWriter(file, metadata, items)) {
             writer.write("weights", MemorySegment.ofArray(new float[] {1, -2, 3.5f, 0, 5, 6}));
-            assertThatThrownBy(() -> writer.write("flags", MemorySegment.ofArray(new byte[1]))).isInstanceOf(IllegalStateException.class);
+            assertThatThrownBy(() -> writer.write("flags", MemorySegment.ofArray(new byte[1])))
+                    .isInstanceOf(IllegalStateException.class);
         }
         Files.delete(file);
         try (SafetensorsWriter writer = new SafetensorsWriter(file, metadata, items)) {
@@ -92,8 +95,18 @@ class SafetensorsTest {
         refused(raw("fraction", good.replace("[2]", "[2.5]"), 8), "2.5");
         refused(raw("offsets", good.replace("[0,8]", "[4,12]"), 12), "gap");
         refused(raw("backwards", good.replace("[0,8]", "[8,0]"), 8), "tensor x");
-        refused(raw("overlap", good.replace("}}", "},\"y\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}"), 8), "overlap");
-        refused(raw("twice", good.replace("}}", "},\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,12]}}"), 12), "not JSON");
+        refused(
+                raw(
+                        "overlap",
+                        good.replace("}}", "},\"y\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}"),
+                        8),
+                "overlap");
+        refused(
+                raw(
+                        "twice",
+                        good.replace("}}", "},\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,12]}}"),
+                        12),
+                "not JSON");
         refused(raw("list", "[]", 0), "no JSON object");
         refused(raw("text", "hello", 0), "not JSON");
         refused(raw("noshape", "{\"x\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4), "no usable shape");
@@ -101,9 +114,19 @@ class SafetensorsTest {
         Files.write(tiny, new byte[5]);
         refused(tiny, "cut off");
         Path header = folder.resolve("header");
-        Files.write(header, ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN).putLong(Long.MAX_VALUE).array());
+        Files.write(
+                header,
+                ByteBuffer.allocate(16)
+                        .order(ByteOrder.LITTLE_ENDIAN)
+                        .putLong(Long.MAX_VALUE)
+                        .array());
         refused(header, "header length");
-        Files.write(header, ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN).putLong(100).array());
+        Files.write(
+                header,
+                ByteBuffer.allocate(16)
+                        .order(ByteOrder.LITTLE_ENDIAN)
+                        .putLong(100)
+                        .array());
         refused(header, "cut off inside its header");
         refused(folder.resolve("absent"), "no such file");
         refused(folder, "neither model.safetensors");

@@ -8,7 +8,9 @@ import org.junit.jupiter.api.Test;
 class BatchTest {
     @Test
     void theFirstTokenOfASegmentIsNobodysTarget() {
-        Batch batch = Batch.ofText(new int[] {1, 2, 3, 4, 5}, new int[] {1, 2, -100, 4, 5}, new int[] {0, 1, 2, 0, 1}, new int[] {0, 3, 5});
+        Batch batch = Batch.ofText(
+                new int[] {1, 2, 3, 4, 5}, new int[] {1, 2, -100, 4, 5}, new int[] {0, 1, 2, 0, 1}, new int[] {0, 3, 5
+                });
         assertThat(batch.targetPositions()).containsExactly(1, 4);
         assertThat(batch.targets()).isEqualTo(2);
         assertThat(batch.segments()).isEqualTo(2);
@@ -39,10 +41,15 @@ class BatchTest {
     void configurationsAreChecked() {
         assertThatThrownBy(() -> new ProjectorConfig(12)).hasMessageContaining("no square number");
         assertThatThrownBy(() -> new ModelConfig(
-                        TinyModels.config(true).language(), TinyModels.config(true).vision(), new ProjectorConfig(25)))
+                        TinyModels.config(true).language(),
+                        TinyModels.config(true).vision(),
+                        new ProjectorConfig(25)))
                 .hasMessageContaining("exceeds the 16 patches");
-        assertThatThrownBy(() -> new LanguageConfig(30, 48, 2, 4, 2, 64, 1e4, 1e-6, true, 256)).hasMessageContaining("even size");
-        assertThatThrownBy(() -> new LanguageConfig(32, 48, 2, 4, 3, 64, 1e4, 1e-6, true, 256)).hasMessageContaining("multiple");
-        assertThatThrownBy(() -> new VisionConfig(12, 3, 16, 24, 3, 2, 1e-6, 1, VisionConfig.Activation.Tanh)).hasMessageContaining("-2 is the usual");
+        assertThatThrownBy(() -> new LanguageConfig(30, 48, 2, 4, 2, 64, 1e4, 1e-6, true, 256))
+                .hasMessageContaining("even size");
+        assertThatThrownBy(() -> new LanguageConfig(32, 48, 2, 4, 3, 64, 1e4, 1e-6, true, 256))
+                .hasMessageContaining("multiple");
+        assertThatThrownBy(() -> new VisionConfig(12, 3, 16, 24, 3, 2, 1e-6, 1, VisionConfig.Activation.Tanh))
+                .hasMessageContaining("-2 is the usual");
     }
 }

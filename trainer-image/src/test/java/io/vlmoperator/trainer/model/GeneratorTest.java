@@ -50,7 +50,8 @@ class GeneratorTest {
                 }
                 assertThat(stopped.get(row)).as("row %d", row).containsExactly(Arrays.copyOf(whole, end));
             }
-            assertThatThrownBy(() -> new Generator(model).greedy(prompts, 0, Set.of())).hasMessageContaining("maxNewTokens");
+            assertThatThrownBy(() -> new Generator(model).greedy(prompts, 0, Set.of()))
+                    .hasMessageContaining("maxNewTokens");
         }
     }
 
@@ -71,7 +72,13 @@ class GeneratorTest {
             labels[t] = Batch.IGNORE;
         }
         Batch batch = new Batch(
-                idsT, labels, positions, new int[] {0, idsT.length}, pixels, images, images == 0 ? 0 : CONFIG.vision().imageSize());
+                idsT,
+                labels,
+                positions,
+                new int[] {0, idsT.length},
+                pixels,
+                images,
+                images == 0 ? 0 : CONFIG.vision().imageSize());
         int[] best = new int[1];
         model.observe(batch, (name, value) -> {
             if (name.equals("logits")) {

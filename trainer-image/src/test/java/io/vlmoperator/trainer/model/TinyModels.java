@@ -26,7 +26,9 @@ final class TinyModels {
         for (int s = 0; s < textLengths.length; s++) {
             int visual = images[s] * config.projector().tokensPerImage();
             for (int t = 0; t < visual + textLengths[s]; t++) {
-                int id = t < visual ? Batch.IMAGE : random.nextInt(config.language().vocabSize());
+                int id = t < visual
+                        ? Batch.IMAGE
+                        : random.nextInt(config.language().vocabSize());
                 ids.add(id);
                 labels.add(t < visual || random.nextInt(5) == 0 ? Batch.IGNORE : id);
                 positions.add(t);
@@ -39,7 +41,8 @@ final class TinyModels {
         for (int i = 0; i < pixels.length; i++) {
             pixels[i] = random.nextFloat() * 2 - 1;
         }
-        return new Batch(array(ids), array(labels), array(positions), starts, pixels, imageCount, imageCount == 0 ? 0 : side);
+        return new Batch(
+                array(ids), array(labels), array(positions), starts, pixels, imageCount, imageCount == 0 ? 0 : side);
     }
 
     private static int[] array(List<Integer> values) {

@@ -22,7 +22,9 @@ class LifetimeTest {
             }
             assertThat(outer.live()).isEqualTo(1);
             assertThat(kept.floats()).containsExactly(2, 4);
-            assertThatThrownBy(lost::shape).isInstanceOf(IllegalStateException.class).hasMessageContaining("closed");
+            assertThatThrownBy(lost::shape)
+                    .isInstanceOf(IllegalStateException.class)
+                    .hasMessageContaining("closed");
         }
         assertThatThrownBy(kept::floats).isInstanceOf(IllegalStateException.class);
         assertThat(Torch.start().liveTensors()).isEqualTo(before);

@@ -63,18 +63,27 @@ class OperatorContractTest {
         for (int n = 0; n < inputs.length; n++) {
             float[] expected = new float[(int) inputs[n].count()];
             for (int i = 0; i < expected.length; i++) {
-                expected[i] = (float) ((weighted(f, inputs, weight, n, i, 1e-2f) - weighted(f, inputs, weight, n, i, -1e-2f)) / 2e-2);
+                expected[i] = (float)
+                        ((weighted(f, inputs, weight, n, i, 1e-2f) - weighted(f, inputs, weight, n, i, -1e-2f)) / 2e-2);
             }
             assertClose(gradients.get(n).floats(), expected, 3e-3);
         }
     }
 
-    private double weighted(BiFunction<Ops, List<Tensor>, Tensor> f, Tensor[] inputs, float[] weight, int input, int element, float step) {
+    private double weighted(
+            BiFunction<Ops, List<Tensor>, Tensor> f,
+            Tensor[] inputs,
+            float[] weight,
+            int input,
+            int element,
+            float step) {
         var data = inputs[input].data();
         float before = data.getAtIndex(java.lang.foreign.ValueLayout.JAVA_FLOAT, element);
         data.setAtIndex(java.lang.foreign.ValueLayout.JAVA_FLOAT, element, before + step);
         try (Scope local = scope.child()) {
-            float[] output = local.ops().contiguous(f.apply(local.ops(), List.of(inputs))).floats();
+            float[] output = local.ops()
+                    .contiguous(f.apply(local.ops(), List.of(inputs)))
+                    .floats();
             double sum = 0;
             for (int i = 0; i < output.length; i++) {
                 sum += (double) output[i] * weight[i];
@@ -92,7 +101,9 @@ class OperatorContractTest {
             largest = Math.max(largest, Math.abs(value));
         }
         for (int i = 0; i < actual.length; i++) {
-            assertThat((double) actual[i]).as("element %d", i).isCloseTo(expected[i], org.assertj.core.data.Offset.offset(relative * largest));
+            assertThat((double) actual[i])
+                    .as("element %d", i)
+                    .isCloseTo(expected[i], org.assertj.core.data.Offset.offset(relative * largest));
         }
     }
 
@@ -163,8 +174,14 @@ class OperatorContractTest {
     void activations() {
         Tensor x = scope.floats(new float[] {-2, -0.5f, 0, 0.5f, 2, 3});
         // erf and tanh forms differ in the fourth digit.
-        assertClose(ops.gelu(x).floats(), new float[] {-0.04550026f, -0.15426877f, 0, 0.34573123f, 1.95449974f, 2.99595031f}, 1e-6);
-        assertClose(ops.geluTanh(x).floats(), new float[] {-0.04540231f, -0.15428599f, 0, 0.34571401f, 1.95459769f, 2.99636261f}, 1e-6);
+        assertClose(
+                ops.gelu(x).floats(),
+                new float[] {-0.04550026f, -0.15426877f, 0, 0.34573123f, 1.95449974f, 2.99595031f},
+                1e-6);
+        assertClose(
+                ops.geluTanh(x).floats(),
+                new float[] {-0.04540231f, -0.15428599f, 0, 0.34571401f, 1.95459769f, 2.99636261f},
+                1e-6);
         float[] gated = ops.swiGlu(x).floats();
         double[] gate = {-2, -0.5, 0};
         double[] up = {0.5, 2, 3};
@@ -217,7 +234,8 @@ class OperatorContractTest {
         gradients((o, in) -> o.segmentAttention(in.get(0), segments, 2, 1), random(16, 8));
     }
 
-    private static float[] attention(float[] qkv, int[] starts, int[] positions, int heads, int keyHeads, int dim, double theta) {
+    private static float[] attention(
+            float[] qkv, int[] starts, int[] positions, int heads, int keyHeads, int dim, double theta) {
         int width = (heads + 2 * keyHeads) * dim;
         int tokens = positions.length;
         float[] out = new float[tokens * heads * dim];
@@ -240,7 +258,9 @@ class OperatorContractTest {
                     for (int i = 0; i < dim; i++) {
                         double sum = 0;
                         for (int u = starts[s]; u <= t; u++) {
-                            sum += weight[u - starts[s]] / total * qkv[u * width + (heads + keyHeads + keyHead) * dim + i];
+                            sum += weight[u - starts[s]]
+                                    / total
+                                    * qkv[u * width + (heads + keyHeads + keyHead) * dim + i];
                         }
                         out[(t * heads + h) * dim + i] = (float) sum;
                     }
@@ -269,10 +289,13 @@ class OperatorContractTest {
         for (int i = 0; i < 75; i++) {
             pixels[i] = i;
         }
-        float[] patches = ops.contiguous(ops.patches(scope.floats(pixels, 1, 3, 5, 5), 2)).floats();
+        float[] patches =
+                ops.contiguous(ops.patches(scope.floats(pixels, 1, 3, 5, 5), 2)).floats();
         assertThat(java.util.Arrays.copyOf(patches, 12)).containsExactly(0, 1, 5, 6, 25, 26, 30, 31, 50, 51, 55, 56);
         assertThat(patches[12]).isEqualTo(2); // second patch of the first row
-        float[] pooled = ops.contiguous(ops.averagePool(scope.floats(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9}, 9, 1), 3, 2)).floats();
+        float[] pooled = ops.contiguous(
+                        ops.averagePool(scope.floats(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9}, 9, 1), 3, 2))
+                .floats();
         assertThat(pooled).containsExactly(3, 4, 6, 7); // windows overlap in the middle
         gradients((o, in) -> o.averagePool(in.get(0), 3, 2), random(18, 2));
         gradients((o, in) -> o.imageAttention(in.get(0), 3, 2), random(6, 12));
@@ -309,12 +332,19 @@ class OperatorContractTest {
         }
         for (int chunk : new int[] {1, 3, 7, 100}) {
             Tensor weightGradient = scope.zeros(DType.FLOAT32, 5, 4);
-            Ops.HeadGradients head = ops.headGradients(x, w, List.of(weightGradient), scope.indices(targets), 0.5, chunk);
+            Ops.HeadGradients head =
+                    ops.headGradients(x, w, List.of(weightGradient), scope.indices(targets), 0.5, chunk);
             assertThat((double) head.lossSum().item()).isCloseTo(sum, org.assertj.core.data.Offset.offset(1e-5));
             assertClose(head.hiddenGradientTD().floats(), expectedX, 1e-5);
             assertClose(weightGradient.floats(), expectedW, 1e-5);
-            assertClose(ops.headLogProbabilities(x, w, scope.indices(targets), chunk).floats(), expectedLogP, 1e-5);
-            assertThat((double) ops.headLoss(x, w, scope.indices(targets), chunk).item()).isCloseTo(sum, org.assertj.core.data.Offset.offset(1e-5));
+            assertClose(
+                    ops.headLogProbabilities(x, w, scope.indices(targets), chunk)
+                            .floats(),
+                    expectedLogP,
+                    1e-5);
+            assertThat((double)
+                            ops.headLoss(x, w, scope.indices(targets), chunk).item())
+                    .isCloseTo(sum, org.assertj.core.data.Offset.offset(1e-5));
         }
     }
 
@@ -323,8 +353,13 @@ class OperatorContractTest {
         Tensor values = scope.floats(new float[] {1, 2, 3, 4});
         Tensor gradients = scope.floats(new float[] {3, 0, 4, 0});
         FusedAdamW optimizer = new FusedAdamW(
-                scope, new FusedAdamW.Settings(0.9, 0.999, 1e-8, 0.1), values, gradients,
-                List.of(new FusedAdamW.Span(0, 2, true), new FusedAdamW.Span(2, 4, false)), 0, 4);
+                scope,
+                new FusedAdamW.Settings(0.9, 0.999, 1e-8, 0.1),
+                values,
+                gradients,
+                List.of(new FusedAdamW.Span(0, 2, true), new FusedAdamW.Span(2, 4, false)),
+                0,
+                4);
         optimizer.update(0.01, 1, ops.norm(gradients), 1.0); // norm 5: gradients become 0.6 and 0.8
         assertClose(values.floats(), new float[] {1 - 0.001f - 0.01f, 2 - 0.002f, 3 - 0.01f, 4}, 1e-6);
         assertClose(optimizer.firstMoment().floats(), new float[] {0.06f, 0, 0.08f, 0}, 1e-5);
@@ -333,7 +368,8 @@ class OperatorContractTest {
         gradients.data().setAtIndex(java.lang.foreign.ValueLayout.JAVA_FLOAT, 1, Float.NaN);
         optimizer.update(0.01, 2, ops.norm(gradients), 1.0);
         assertThat(values.floats()).containsExactly(before);
-        assertThatThrownBy(() -> optimizer.update(0.01, 0, ops.norm(gradients), 1.0)).hasMessageContaining("count from 1");
+        assertThatThrownBy(() -> optimizer.update(0.01, 0, ops.norm(gradients), 1.0))
+                .hasMessageContaining("count from 1");
     }
 
     @Test
@@ -356,15 +392,17 @@ class OperatorContractTest {
         Tensor narrow = ops.linear(ops.cast(x, DType.BFLOAT16), ops.cast(w, DType.BFLOAT16));
         assertThat(narrow.dtype()).isEqualTo(DType.BFLOAT16);
         assertClose(ops.cast(narrow, DType.FLOAT32).floats(), exact, 2e-2);
-        assertThat(ops.cast(scope.floats(new float[] {1.00390625f}), DType.BFLOAT16).data().get(java.lang.foreign.ValueLayout.JAVA_SHORT, 0))
+        assertThat(ops.cast(scope.floats(new float[] {1.00390625f}), DType.BFLOAT16)
+                        .data()
+                        .get(java.lang.foreign.ValueLayout.JAVA_SHORT, 0))
                 .as("ties go to even")
                 .isEqualTo((short) 0x3F80);
         Tensor gradient = scope.zeros(DType.FLOAT32, 4, 8);
         Tensor leaf = ops.leaf(x, gradient);
         Tape tape = new Tape(scope, Tape.Keep.ALL);
         Tensor y = tape.apply(true, x, (o, ignored) -> o.cast(o.cast(leaf, DType.BFLOAT16), DType.FLOAT32));
-        tape.backward(scope.floats(ones(32), 4, 8));
         assertThat(y.dtype()).isEqualTo(DType.FLOAT32);
+        tape.backward(scope.floats(ones(32), 4, 8));
         assertThat(gradient.floats()).containsOnly(1f);
         // What DJL's own calls abort on: showing, zeroing, reading the memory of a bf16 tensor.
         assertThat(scope.zeros(DType.BFLOAT16, 2).toString()).isEqualTo("BFLOAT16[2]");
@@ -375,7 +413,12 @@ class OperatorContractTest {
     void refusedArgumentsAreExceptionsThatNameTheOperator() {
         Tensor x = random(2, 3);
         Tensor w = random(2, 4);
-        assertThatThrownBy(() -> ops.linear(x, w)).isInstanceOf(TorchException.class).hasMessageContaining("linear").hasMessageContaining("[2, 3]");
-        assertThatThrownBy(() -> ops.rows(x, scope.indices(new int[] {7}))).isInstanceOf(TorchException.class).hasMessageContaining("index");
+        assertThatThrownBy(() -> ops.linear(x, w))
+                .isInstanceOf(TorchException.class)
+                .hasMessageContaining("linear")
+                .hasMessageContaining("[2, 3]");
+        assertThatThrownBy(() -> ops.rows(x, scope.indices(new int[] {7})))
+                .isInstanceOf(TorchException.class)
+                .hasMessageContaining("index");
     }
 }

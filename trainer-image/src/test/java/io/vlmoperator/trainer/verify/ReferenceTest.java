@@ -40,15 +40,18 @@ class ReferenceTest {
     private static Stream<DynamicTest> cases(String kind, int expected) throws IOException {
         List<String> names = Case.names(REFERENCE.resolve(kind));
         assertThat(names).as("cases in %s/%s", REFERENCE, kind).hasSize(expected);
-        return names.stream().map(name -> DynamicTest.dynamicTest(name, () -> {
-            List<Comparison> comparisons = Verify.run(REFERENCE, kind, name, Optional.empty());
-            try (Case golden = Case.open(REFERENCE.resolve(kind), name)) {
-                long gradients = golden.golden().names("grad.").count();
-                assertThat(comparisons.stream().filter(c -> c.what().contains("/grad.")).count())
-                        .as("gradients compared")
-                        .isEqualTo(gradients);
-            }
-            assertThat(comparisons).isNotEmpty().allMatch(Comparison::passed, "within its limit");
-        }));
+        return names.stream()
+                .map(name -> DynamicTest.dynamicTest(name, () -> {
+                    List<Comparison> comparisons = Verify.run(REFERENCE, kind, name, Optional.empty());
+                    try (Case golden = Case.open(REFERENCE.resolve(kind), name)) {
+                        long gradients = golden.golden().names("grad.").count();
+                        assertThat(comparisons.stream()
+                                        .filter(c -> c.what().contains("/grad."))
+                                        .count())
+                                .as("gradients compared")
+                                .isEqualTo(gradients);
+                    }
+                    assertThat(comparisons).isNotEmpty().allMatch(Comparison::passed, "within its limit");
+                }));
     }
 }
