@@ -54,6 +54,9 @@ public record DatasetStatus(
         @JsonPropertyDescription("Starts of the workers, at most the last ten.") @Size(max = Limits.ATTEMPTS)
         List<Attempt> attempts,
 
+        @JsonPropertyDescription("What was used of the budgets.")
+        TrainingStatus.Restarts restarts,
+
         @JsonPropertyDescription("What is true of the resource.") @Size(max = Limits.CONDITIONS)
         List<Condition> conditions) {
     /** What one source gave. */

@@ -34,5 +34,8 @@ public record EvalJobStatus(
         @JsonPropertyDescription("Starts of the workers, at most the last ten.") @Size(max = Limits.ATTEMPTS)
         List<Attempt> attempts,
 
+        @JsonPropertyDescription("What was used of the budgets.")
+        TrainingStatus.Restarts restarts,
+
         @JsonPropertyDescription("What is true of the resource.") @Size(max = Limits.CONDITIONS)
         List<Condition> conditions) {}

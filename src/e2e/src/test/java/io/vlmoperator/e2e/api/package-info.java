@@ -1,0 +1,2 @@
+/** The API as a real kube-apiserver sees it: schema, rules, defaults, edits, field managers and roles. No operator runs here. */
+package io.vlmoperator.e2e.api;
