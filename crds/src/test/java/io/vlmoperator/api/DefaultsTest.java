@@ -26,6 +26,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** A missing value means the same behind an API server (the schema's defaults) and on a laptop (the records' constructors). */
 class DefaultsTest {
     private static final ObjectMapper JSON = new ObjectMapper();
+    private static final Map<String, String> GENERATED = CrdFiles.generate();
     private static final Map<String, Class<? extends Record>> SPECS = Map.of(
             "datasets.yaml", DatasetSpec.class,
             "pretrainjobs.yaml", PretrainJobSpec.class,
@@ -152,7 +153,7 @@ class DefaultsTest {
     }
 
     private static JSONSchemaProps schema(String file) {
-        return Serialization.unmarshal(CrdFiles.generate().get(file), CustomResourceDefinition.class)
+        return Serialization.unmarshal(GENERATED.get(file), CustomResourceDefinition.class)
                 .getSpec()
                 .getVersions()
                 .getFirst()
