@@ -1,0 +1,169 @@
+package io.vlmoperator.trainer.checkpoint;
+
+import io.vlmoperator.api.run.ExitCode;
+import io.vlmoperator.trainer.Json;
+import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.model.Parameter;
+import io.vlmoperator.trainer.model.Weights;
+import io.vlmoperator.trainer.op.DType;
+import io.vlmoperator.trainer.op.Scope;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Writes one checkpoint: every rank its part of the flat buffers, rank 0 the frozen weights, the tokenizer and, when all parts are on
+ * the disk, the manifest. File names carry the attempt, so that a replaced attempt that wakes up can't write over anything that counts.
+ */
+public final class CheckpointWriter {
+    static final String WEIGHTS = "weights";
+    static final String FIRST_MOMENT = "exp_avg";
+    static final String SECOND_MOMENT = "exp_avg_sq";
+    static final String FROM = "from";
+    static final String TOKENIZER = "tokenizer.json";
+
+    private final RunFolder run;
+    private final int attempt;
+    private final Faults faults;
+
+    public CheckpointWriter(RunFolder run, int attempt, Faults faults) {
+        this.run = run;
+        this.attempt = attempt;
+        this.faults = faults;
+    }
+
+    /** The first element of a rank's part. */
+    public static long partStart(long count, int rank, int world) {
+        return Math.multiplyExact(count, (long) rank) / world;
+    }
+
+    /**
+     * Writes this rank's part of the trained weights and their moments.
+     *
+     * @param values all trained weights, flat floats
+     * @param first first moments, the same length
+     * @param second second moments, the same length
+     */
+    public Manifest.FileEntry writePart(
+            long step, int rank, int world, MemorySegment values, MemorySegment first, MemorySegment second)
+            throws IOException {
+        long count = values.byteSize() / Float.BYTES;
+        long from = partStart(count, rank, world);
+        long to = partStart(count, rank + 1, world);
+        String name = "rank-%05d-of-%05d-%05d.safetensors".formatted(rank, world, attempt);
+        List<SafetensorsWriter.Item> items = new ArrayList<>();
+        for (String tensor : List.of(WEIGHTS, FIRST_MOMENT, SECOND_MOMENT)) {
+            items.add(SafetensorsWriter.Item.of(tensor, DType.FLOAT32, to - from));
+        }
+        return write(step, name, Map.of(FROM, Long.toString(from)), items, writer -> {
+            writer.write(WEIGHTS, floats(values, from, to));
+            writer.write(FIRST_MOMENT, floats(first, from, to));
+            writer.write(SECOND_MOMENT, floats(second, from, to));
+        });
+    }
+
+    /** Writes the weights that are not trained, by name; nothing when all are. */
+    public Optional<Manifest.FileEntry> writeFrozen(long step, Weights weights) throws IOException {
+        List<Parameter> trained = weights.trained();
+        List<Parameter> frozen = weights.parameters().stream()
+                .filter(p -> !trained.contains(p))
+                .toList();
+        if (frozen.isEmpty()) {
+            return Optional.empty();
+        }
+        return Optional.of(
+                write(step, "frozen-%05d.safetensors".formatted(attempt), Map.of(), items(frozen), writer -> {
+                    for (Parameter parameter : frozen) {
+                        writeParameter(writer, weights, parameter);
+                    }
+                }));
+    }
+
+    static List<SafetensorsWriter.Item> items(List<Parameter> parameters) {
+        return parameters.stream()
+                .map(p -> new SafetensorsWriter.Item(p.name(), DType.FLOAT32, p.shape()))
+                .toList();
+    }
+
+    static void writeParameter(SafetensorsWriter writer, Weights weights, Parameter parameter) throws IOException {
+        try (Scope scope = Scope.open()) {
+            writer.write(
+                    parameter.name(), weights.view(parameter.name(), scope).data());
+        }
+    }
+
+    /** Copies the tokenizer, so that the folder is all that is needed to go on. */
+    public Manifest.FileEntry writeTokenizer(long step, Path tokenizer) throws IOException {
+        Path file = folder(step).resolve(TOKENIZER);
+        Path temporary = Durable.temporary(file);
+        faults.before("write", temporary);
+        Files.copy(tokenizer, temporary, StandardCopyOption.REPLACE_EXISTING);
+        Durable.forceFile(temporary);
+        return finish(temporary, file);
+    }
+
+    /**
+     * Makes the checkpoint count.
+     *
+     * @return digest of the manifest
+     * @throws TrainerException Fenced when this attempt no longer owns the run
+     */
+    public String publish(RunFolder.Fence fence, Manifest manifest) throws IOException {
+        Path file = run.stepFolder(manifest.step()).resolve("manifest-%05d.json".formatted(attempt));
+        byte[] json = Json.bytes(manifest);
+        faults.before("publish", file);
+        fence.check();
+        Durable.write(file, json);
+        return Json.digest(json);
+    }
+
+    private interface Content {
+        void write(SafetensorsWriter writer) throws IOException;
+    }
+
+    private Manifest.FileEntry write(
+            long step, String name, Map<String, String> metadata, List<SafetensorsWriter.Item> items, Content content)
+            throws IOException {
+        Path file = folder(step).resolve(name);
+        Path temporary = Durable.temporary(file);
+        faults.before("write", temporary);
+        Files.deleteIfExists(temporary);
+        try (SafetensorsWriter writer = new SafetensorsWriter(temporary, metadata, items)) {
+            content.write(writer);
+            faults.before("force", temporary);
+            writer.finish();
+        }
+        return finish(temporary, file);
+    }
+
+    private Manifest.FileEntry finish(Path temporary, Path file) throws IOException {
+        String digest = Durable.digest(temporary);
+        faults.before("rename", file);
+        Durable.rename(temporary, file);
+        return new Manifest.FileEntry(file.getFileName().toString(), Files.size(file), digest);
+    }
+
+    private Path folder(long step) throws IOException {
+        return Files.createDirectories(run.stepFolder(step));
+    }
+
+    private static MemorySegment floats(MemorySegment all, long from, long to) {
+        return all.asSlice(from * Float.BYTES, (to - from) * Float.BYTES);
+    }
+
+    /** A storage error in one line, with the place and, for a full disk, how much room there is. */
+    public static TrainerException failed(String what, Path path, IOException cause) {
+        String reason = String.valueOf(cause.getMessage());
+        if (reason.contains("No space left") || reason.contains("Disk quota exceeded")) {
+            long free = path.toFile().getUsableSpace() >> 20;
+            reason = "no space left on the device (" + free + " MiB free); enlarge the claim or keep fewer checkpoints";
+        }
+        return new TrainerException(ExitCode.StorageFailed, what + " " + path + ": " + reason, cause);
+    }
+}

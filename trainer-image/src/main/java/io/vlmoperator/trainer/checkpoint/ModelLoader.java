@@ -1,0 +1,165 @@
+package io.vlmoperator.trainer.checkpoint;
+
+import io.vlmoperator.trainer.Json;
+import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.model.ModelConfig;
+import io.vlmoperator.trainer.model.Parameter;
+import io.vlmoperator.trainer.model.Part;
+import io.vlmoperator.trainer.model.ProjectorConfig;
+import io.vlmoperator.trainer.model.VisionLanguageModel;
+import io.vlmoperator.trainer.op.Scope;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+
+/** Opens a trained model: from a run folder, from one checkpoint's folder, or from an export. */
+public final class ModelLoader {
+    private static final long MAX_CONFIG_BYTES = 1 << 20;
+
+    private ModelLoader() {}
+
+    /**
+     * @param model belongs to the scope it was opened in
+     * @param tokenizer its {@code tokenizer.json}
+     * @param step of training
+     * @param digest of the checkpoint's manifest (of the weights' file for an export)
+     * @param folder it was read from
+     */
+    public record Loaded(VisionLanguageModel model, Path tokenizer, long step, String digest, Path folder) {}
+
+    /** Where a model lies: verified, not read. */
+    public record Source(Path folder, Optional<Manifest> manifest, ModelConfig config, Path tokenizer, long step, String digest) {}
+
+    /**
+     * Finds and verifies a checkpoint.
+     *
+     * @param location a run folder, a {@code step-...} folder, or an export
+     * @param step the checkpoint of this step; without one the newest that is whole. Only for a run folder
+     * @throws TrainerException InvalidConfiguration when there is none, InvalidData when the one asked for is damaged
+     */
+    public static Source find(Path location, Optional<Long> step) {
+        try {
+            if (Files.isRegularFile(location.resolve(Export.MODEL))) {
+                return export(location);
+            }
+            if (location.getFileName().toString().startsWith("step-")) {
+                Path parent = location.toAbsolutePath().getParent();
+                Optional<RunFolder> run = Optional.ofNullable(parent.getParent()).map(RunFolder::at);
+                RunFolder.Complete found = RunFolder.at(location, run)
+                        .orElseThrow(() -> TrainerException.configuration(
+                                location + " is no complete checkpoint: no manifest of its run's attempts is in it"));
+                return verified(found);
+            }
+            RunFolder run = RunFolder.at(location);
+            if (step.isPresent()) {
+                return verified(run.complete(step.get())
+                        .orElseThrow(() -> TrainerException.configuration("the run " + location
+                                + " has no checkpoint of step " + step.get() + "; it has "
+                                + run(run))));
+            }
+            Verifier.Newest newest = Verifier.newestWhole(run);
+            return source(newest.checkpoint()
+                    .orElseThrow(() -> newest.damaged().isEmpty()
+                            ? TrainerException.configuration(location + " holds no checkpoint and no exported model")
+                            : TrainerException.data(
+                                    String.join("; ", newest.damaged().subList(0, 1)) + "; no other is left")));
+        } catch (IOException e) {
+            throw CheckpointWriter.failed("reading", location, e);
+        }
+    }
+
+    /**
+     * Reads the model.
+     *
+     * @param trained the parts that will be trained
+     * @param tokensPerImage other than the checkpoint's, when given; the projector keeps its weights
+     */
+    public static Loaded open(Source source, Set<Part> trained, OptionalInt tokensPerImage, Scope scope) {
+        ModelConfig config = source.config();
+        try {
+            if (tokensPerImage.isPresent()) {
+                config = new ModelConfig(
+                        config.language(), config.vision(), new ProjectorConfig(tokensPerImage.getAsInt()));
+            }
+            VisionLanguageModel model = VisionLanguageModel.create(scope, config, trained);
+            if (source.manifest().isPresent()) {
+                new CheckpointReader(source.folder(), source.manifest().get()).readWeights(model.weights());
+            } else {
+                readExport(source.folder(), model);
+            }
+            return new Loaded(model, source.tokenizer(), source.step(), source.digest(), source.folder());
+        } catch (IllegalArgumentException e) {
+            throw TrainerException.configuration(source.folder() + ": " + e.getMessage());
+        } catch (IOException e) {
+            throw CheckpointWriter.failed("reading", source.folder(), e);
+        }
+    }
+
+    private static String run(RunFolder run) {
+        try {
+            return run.complete().isEmpty()
+                    ? "none"
+                    : String.join(
+                            ", ",
+                            run.complete().stream()
+                                    .limit(10)
+                                    .map(c -> Long.toString(c.step()))
+                                    .toList());
+        } catch (IOException e) {
+            return "none that can be read";
+        }
+    }
+
+    private static Source verified(RunFolder.Complete found) throws IOException {
+        Optional<String> problem = Verifier.problem(found);
+        if (problem.isPresent()) {
+            throw TrainerException.data("the checkpoint of step " + found.step() + " is damaged: " + problem.get());
+        }
+        return source(found);
+    }
+
+    private static Source source(RunFolder.Complete found) throws IOException {
+        Manifest manifest = found.read();
+        return new Source(
+                found.folder(),
+                Optional.of(manifest),
+                manifest.model(),
+                found.folder().resolve(CheckpointWriter.TOKENIZER),
+                found.step(),
+                Durable.digest(found.manifest()));
+    }
+
+    private static Source export(Path folder) throws IOException {
+        Export.Description description =
+                Json.read(folder.resolve(Export.MODEL), MAX_CONFIG_BYTES, Export.Description.class);
+        String digest = Durable.digest(folder.resolve(Export.WEIGHTS));
+        if (!digest.equals(description.digest())) {
+            throw TrainerException.data(folder.resolve(Export.WEIGHTS) + " is damaged: its SHA-256 is not that of "
+                    + Export.MODEL);
+        }
+        return new Source(
+                folder,
+                Optional.empty(),
+                description.model(),
+                folder.resolve(CheckpointWriter.TOKENIZER),
+                description.step(),
+                digest);
+    }
+
+    private static void readExport(Path folder, VisionLanguageModel model) throws IOException {
+        try (Safetensors file = Safetensors.open(folder.resolve(Export.WEIGHTS));
+                Scope scope = Scope.open()) {
+            for (Parameter parameter : model.weights().parameters()) {
+                Safetensors.Entry entry = file.get(parameter.name());
+                if (!entry.shape().equals(parameter.shape())) {
+                    throw TrainerException.configuration(folder + ": " + entry.name() + " has shape " + entry.shape()
+                            + ", the model needs " + parameter.shape());
+                }
+                model.weights().view(parameter.name(), scope).data().copyFrom(entry.data());
+            }
+        }
+    }
+}

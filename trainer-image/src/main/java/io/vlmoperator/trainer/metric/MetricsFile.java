@@ -1,0 +1,80 @@
+package io.vlmoperator.trainer.metric;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.vlmoperator.trainer.Json;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+
+/** {@code RUN/metrics.jsonl}: one {@link StepRecord} a line, one line a step, whatever was restarted in between. */
+public final class MetricsFile implements AutoCloseable {
+    private static final ObjectMapper MAPPER = new ObjectMapper();
+    private static final int MAX_LINE = 1 << 16;
+
+    private final FileChannel channel;
+
+    private MetricsFile(FileChannel channel) {
+        this.channel = channel;
+    }
+
+    /**
+     * Opens the file for appending and cuts off the records after a step, which a resumed run makes again, and a line that a crash has
+     * left unfinished.
+     *
+     * @param step the last completed step; 0 for a fresh start
+     */
+    public static MetricsFile resume(Path file, long step) throws IOException {
+        Files.createDirectories(file.toAbsolutePath().getParent());
+        long keep = Files.exists(file) ? bytesUpTo(file, step) : 0;
+        FileChannel channel =
+                FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        channel.truncate(keep);
+        channel.position(keep);
+        return new MetricsFile(channel);
+    }
+
+    private static long bytesUpTo(Path file, long step) throws IOException {
+        long keep = 0;
+        try (BufferedReader reader = Files.newBufferedReader(file, StandardCharsets.UTF_8)) {
+            for (String line = reader.readLine(); line != null; line = reader.readLine()) {
+                if (line.length() > MAX_LINE || stepOf(line) > step) {
+                    break;
+                }
+                keep += line.getBytes(StandardCharsets.UTF_8).length + 1L;
+            }
+        } catch (java.nio.charset.CharacterCodingException e) {
+            return keep;
+        }
+        return Math.min(keep, Files.size(file));
+    }
+
+    private static long stepOf(String line) {
+        try {
+            JsonNode node = MAPPER.readTree(line);
+            return node.path("step").asLong(Long.MAX_VALUE);
+        } catch (JsonProcessingException e) {
+            return Long.MAX_VALUE;
+        }
+    }
+
+    /** Appends one record. */
+    public void write(StepRecord step) throws IOException {
+        byte[] json = Json.bytes(step);
+        ByteBuffer line = ByteBuffer.allocate(json.length + 1).put(json).put((byte) '\n').flip();
+        while (line.hasRemaining()) {
+            channel.write(line);
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        channel.close();
+    }
+}
