@@ -7,8 +7,10 @@ import io.vlmoperator.trainer.model.Parameter;
 import io.vlmoperator.trainer.model.Part;
 import io.vlmoperator.trainer.model.ProjectorConfig;
 import io.vlmoperator.trainer.model.VisionLanguageModel;
+import io.vlmoperator.trainer.model.Weights;
 import io.vlmoperator.trainer.op.Scope;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -96,6 +98,17 @@ public final class ModelLoader {
         } catch (IOException e) {
             throw CheckpointWriter.failed("reading", source.folder(), e);
         }
+    }
+
+    /**
+     * Copies a checkpoint's optimizer state.
+     *
+     * @param first first moments of all trained weights, flat
+     * @param second second moments
+     */
+    public static void readMoments(Source source, Weights weights, MemorySegment first, MemorySegment second)
+            throws IOException {
+        new CheckpointReader(source.folder(), source.manifest().orElseThrow()).readMoments(weights, first, second);
     }
 
     private static String run(RunFolder run) {

@@ -48,7 +48,8 @@ public final class RunFolder {
 
     /** A manifest that counts, not verified yet. */
     public record Complete(long step, int attempt, Path folder, Path manifest) {
-        Manifest read() throws IOException {
+        /** The manifest itself. */
+        public Manifest read() throws IOException {
             Manifest read = Json.read(manifest, Manifest.MAX_BYTES, Manifest.class);
             if (read.formatVersion() == null || read.formatVersion() != Manifest.FORMAT_VERSION) {
                 throw new IOException(manifest + ": format version " + read.formatVersion() + ", this trainer reads "

@@ -1,0 +1,115 @@
+package io.vlmoperator.trainer.train;
+
+import io.vlmoperator.trainer.model.Batch;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * Makes this rank's micro-batches ahead of time, on a thread of its own, in the order in which they are needed. At most
+ * {@value #AHEAD} wait.
+ */
+final class Loader implements AutoCloseable {
+    private static final int AHEAD = 2;
+
+    private sealed interface Item {
+        record Ready(Batch batch) implements Item {}
+
+        record Failed(Throwable cause) implements Item {}
+    }
+
+    private final RowSource rows;
+    private final Share share;
+    private final BlockingQueue<Item> queue = new ArrayBlockingQueue<>(AHEAD);
+    private final Thread thread;
+    private long waitedNanos;
+
+    /**
+     * @param from first row of each global batch that is this rank's
+     * @param to behind the last one
+     * @param micro rows in one micro-batch
+     */
+    record Share(int from, int to, int micro) {
+        static Share of(int global, int micro, int rank, int world) {
+            return new Share(
+                    Math.toIntExact((long) global * rank / world),
+                    Math.toIntExact((long) global * (rank + 1) / world),
+                    micro);
+        }
+
+        /** Micro-batches of a step. */
+        int count() {
+            return (to - from + micro - 1) / micro;
+        }
+    }
+
+    Loader(RowSource rows, Share share, long firstStep, long steps) {
+        this.rows = rows;
+        this.share = share;
+        this.thread = Thread.ofPlatform().daemon().name("loader").start(() -> load(firstStep, steps));
+    }
+
+    private void load(long firstStep, long steps) {
+        try {
+            for (long step = firstStep; step < steps; step++) {
+                for (int from = share.from(); from < share.to(); from += share.micro()) {
+                    queue.put(new Item.Ready(rows.rows(step, from, Math.min(from + share.micro(), share.to()))));
+                }
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        } catch (RuntimeException | Error e) {
+            hand(new Item.Failed(e));
+        }
+    }
+
+    private void hand(Item item) {
+        try {
+            queue.put(item);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** The next micro-batch; waits for it. The step's deadline is the watchdog's. */
+    Batch next() {
+        long start = System.nanoTime();
+        try {
+            while (true) {
+                Item item = queue.poll(1, TimeUnit.SECONDS);
+                if (item != null) {
+                    waitedNanos += System.nanoTime() - start;
+                    return switch (item) {
+                        case Item.Ready ready -> ready.batch();
+                        case Item.Failed(RuntimeException e) -> throw e;
+                        case Item.Failed(Error e) -> throw e;
+                        case Item.Failed(Throwable e) -> throw new IllegalStateException(e);
+                    };
+                }
+                if (!thread.isAlive() && queue.isEmpty()) {
+                    throw new IllegalStateException("the loader has ended before the run");
+                }
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted while waiting for data", e);
+        }
+    }
+
+    /** Nanoseconds spent in {@link #next} since this was last asked. */
+    long takeWaited() {
+        long waited = waitedNanos;
+        waitedNanos = 0;
+        return waited;
+    }
+
+    @Override
+    public void close() {
+        thread.interrupt();
+        try {
+            thread.join(10_000);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}

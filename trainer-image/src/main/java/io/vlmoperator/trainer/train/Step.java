@@ -1,0 +1,114 @@
+package io.vlmoperator.trainer.train;
+
+import io.vlmoperator.api.run.ExitCode;
+import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.dist.Communicator;
+import io.vlmoperator.trainer.model.Batch;
+import io.vlmoperator.trainer.model.VisionLanguageModel;
+import io.vlmoperator.trainer.op.FusedAdamW;
+import io.vlmoperator.trainer.op.Scope;
+import io.vlmoperator.trainer.op.Tape;
+import io.vlmoperator.trainer.op.Tensor;
+
+/**
+ * One optimizer step: accumulate the gradients of this rank's micro-batches, reduce them over all ranks, clip, update.
+ *
+ * <p>Loss by {@code Tokens}: the sum over all targets of the global batch divided by their number. By {@code MicroBatch}: the mean over
+ * micro-batches of their means (the paper's).
+ */
+final class Step {
+    private final VisionLanguageModel model;
+    private final FusedAdamW optimizer;
+    private final Communicator communicator;
+    private final boolean byTokens;
+    private final double clip;
+    private final Tape.Keep keep;
+    private final StopSignal stop;
+
+    Step(
+            VisionLanguageModel model,
+            FusedAdamW optimizer,
+            Communicator communicator,
+            boolean byTokens,
+            double clip,
+            Tape.Keep keep,
+            StopSignal stop) {
+        this.model = model;
+        this.optimizer = optimizer;
+        this.communicator = communicator;
+        this.byTokens = byTokens;
+        this.clip = clip;
+        this.keep = keep;
+        this.stop = stop;
+    }
+
+    /**
+     * @param stopped nothing was updated, because some rank has to end
+     * @param loss of the global batch
+     * @param norm of its gradient, before clipping
+     * @param flops of this rank
+     */
+    record Result(boolean stopped, StepTotals totals, double loss, double norm, double flops) {}
+
+    private record Accumulated(StepTotals totals, double flops) {}
+
+    /**
+     * @param number of steps completed before
+     * @param save ask all ranks for a checkpoint after this step
+     * @throws TrainerException NonFinite before anything was changed
+     */
+    Result run(Loader loader, int microBatches, Flops flops, long number, double learningRate, boolean save) {
+        try (Scope scope = Scope.open()) {
+            Tensor gradients = model.weights().gradients();
+            scope.ops().zero(gradients);
+            Accumulated own = accumulate(loader, microBatches, flops, save, scope);
+            StepTotals totals = StepTotals.sum(communicator.allGather(own.totals().encode()));
+            if (totals.stop()) {
+                return new Result(true, totals, Double.NaN, Double.NaN, own.flops());
+            }
+            communicator.allReduceSum(gradients.data());
+            double divisor = Math.max(1, byTokens ? totals.targets() : totals.microBatches());
+            scope.ops().scale(gradients, 1 / divisor);
+            double loss = (byTokens ? totals.lossSum() : totals.meanSum()) / divisor;
+            Tensor norm = scope.ops().norm(gradients);
+            float normValue = norm.item();
+            requireFinite(loss, normValue, number + 1);
+            optimizer.update(learningRate, number + 1, norm, clip);
+            return new Result(false, totals, loss, normValue, own.flops());
+        }
+    }
+
+    /** Adds up this rank's gradients; ends early, at a micro-batch's edge, when the process has to end. */
+    private Accumulated accumulate(Loader loader, int microBatches, Flops flops, boolean save, Scope scope) {
+        StepTotals totals = new StepTotals(0, 0, 0, 0, 0, stop.requested().isPresent(), save);
+        double operations = 0;
+        for (int i = 0; i < microBatches && !totals.stop(); i++) {
+            Batch batch = loader.next();
+            int targets = batch.targets();
+            double scale = byTokens ? 1 : 1.0 / Math.max(1, targets);
+            double lossSum;
+            try (Scope local = scope.child()) {
+                lossSum = model.accumulate(batch, scale, keep, local).item();
+            }
+            operations += flops.of(batch);
+            totals = totals.plus(new StepTotals(
+                    lossSum,
+                    targets,
+                    lossSum / Math.max(1, targets),
+                    1,
+                    batch.tokens(),
+                    stop.requested().isPresent(),
+                    false));
+        }
+        return new Accumulated(totals, operations);
+    }
+
+    private static void requireFinite(double loss, double norm, long step) {
+        if (!Double.isFinite(loss) || !Double.isFinite(norm)) {
+            throw new TrainerException(
+                    ExitCode.NonFinite,
+                    "step " + step + ": loss " + loss + ", gradient norm " + norm
+                            + "; the weights were not changed. Lower optimizer.learningRate or lengthen the warm-up");
+        }
+    }
+}

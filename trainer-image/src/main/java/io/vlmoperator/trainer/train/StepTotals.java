@@ -1,0 +1,60 @@
+package io.vlmoperator.trainer.train;
+
+import java.nio.ByteBuffer;
+
+/**
+ * What the ranks tell each other before gradients are summed. Added up in rank order, so all ranks hold the same bits.
+ *
+ * @param lossSum of all targets
+ * @param targets their number
+ * @param meanSum sum of the micro-batches' mean losses
+ * @param microBatches their number
+ * @param tokens visual and text
+ * @param stop some rank has to end; this step is not finished
+ * @param save somebody asked for a checkpoint after this step
+ */
+record StepTotals(
+        double lossSum, long targets, double meanSum, long microBatches, long tokens, boolean stop, boolean save) {
+    private static final int BYTES = 8 * 5 + 2;
+
+    static final StepTotals ZERO = new StepTotals(0, 0, 0, 0, 0, false, false);
+
+    byte[] encode() {
+        return ByteBuffer.allocate(BYTES)
+                .putDouble(lossSum)
+                .putLong(targets)
+                .putDouble(meanSum)
+                .putLong(microBatches)
+                .putLong(tokens)
+                .put((byte) (stop ? 1 : 0))
+                .put((byte) (save ? 1 : 0))
+                .array();
+    }
+
+    static StepTotals sum(byte[][] encoded) {
+        StepTotals sum = ZERO;
+        for (byte[] bytes : encoded) {
+            ByteBuffer in = ByteBuffer.wrap(bytes);
+            sum = sum.plus(new StepTotals(
+                    in.getDouble(),
+                    in.getLong(),
+                    in.getDouble(),
+                    in.getLong(),
+                    in.getLong(),
+                    in.get() != 0,
+                    in.get() != 0));
+        }
+        return sum;
+    }
+
+    StepTotals plus(StepTotals other) {
+        return new StepTotals(
+                lossSum + other.lossSum,
+                targets + other.targets,
+                meanSum + other.meanSum,
+                microBatches + other.microBatches,
+                tokens + other.tokens,
+                stop || other.stop,
+                save || other.save);
+    }
+}

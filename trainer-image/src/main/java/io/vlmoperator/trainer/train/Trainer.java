@@ -1,0 +1,375 @@
+package io.vlmoperator.trainer.train;
+
+import io.vlmoperator.api.run.ExitCode;
+import io.vlmoperator.api.run.FrozenJob;
+import io.vlmoperator.api.run.ProgressAnswer;
+import io.vlmoperator.api.run.ProgressReport;
+import io.vlmoperator.api.spec.Loss;
+import io.vlmoperator.api.spec.Precision;
+import io.vlmoperator.api.spec.Recompute;
+import io.vlmoperator.api.spec.Schedule;
+import io.vlmoperator.api.spec.TrainingSpec;
+import io.vlmoperator.trainer.Json;
+import io.vlmoperator.trainer.Locations;
+import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.checkpoint.CheckpointWriter;
+import io.vlmoperator.trainer.checkpoint.Export;
+import io.vlmoperator.trainer.checkpoint.Faults;
+import io.vlmoperator.trainer.checkpoint.Manifest;
+import io.vlmoperator.trainer.checkpoint.ModelLoader;
+import io.vlmoperator.trainer.checkpoint.RunFolder;
+import io.vlmoperator.trainer.checkpoint.Verifier;
+import io.vlmoperator.trainer.dist.Communicator;
+import io.vlmoperator.trainer.metric.Progress;
+import io.vlmoperator.trainer.metric.Reports;
+import io.vlmoperator.trainer.metric.StepRecord;
+import io.vlmoperator.trainer.model.ModelConfig;
+import io.vlmoperator.trainer.model.VisionLanguageModel;
+import io.vlmoperator.trainer.op.FusedAdamW;
+import io.vlmoperator.trainer.op.Scope;
+import io.vlmoperator.trainer.op.Tape;
+import io.vlmoperator.trainer.text.Tokenizer;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.function.Consumer;
+
+/** Runs a PretrainJob or an SFTJob on one rank, from its newest checkpoint or from the start, to the end of its schedule. */
+public final class Trainer {
+    /** Part of every manifest; changed when the same input would train other weights. */
+    static final String CODE_VERSION = "0.1.0";
+
+    private static final long MIN_GRACE_MILLIS = 1000;
+
+    /** Opens the training data of a job. */
+    @FunctionalInterface
+    public interface Data {
+        /**
+         * @param model sizes of the model that will read it
+         * @param tokenizer of the model
+         */
+        RowSource open(FrozenJob job, ModelConfig model, Tokenizer tokenizer);
+    }
+
+    /**
+     * What a run needs besides its job.
+     *
+     * @param facts is told what happens, for the last words
+     * @param log gets lines for people; rank 0 writes one a step
+     * @param faults for tests
+     */
+    public record Context(
+            FrozenJob job,
+            Locations locations,
+            Communicator communicator,
+            Data data,
+            Progress progress,
+            StopSignal stop,
+            Watchdog watchdog,
+            RunFacts facts,
+            Consumer<String> log,
+            Faults faults) {}
+
+    private final Context context;
+    private final TrainingSpec spec;
+    private final FrozenJob job;
+    private final Communicator communicator;
+    private final RunFolder run;
+    private final Duration stepLimit;
+
+    /** A run of the context's job. */
+    public Trainer(Context context) {
+        this.context = context;
+        this.job = context.job();
+        this.spec = SpecDigest.training(job);
+        this.communicator = context.communicator();
+        this.run = RunFolder.at(context.locations().resolve(spec.output().location()));
+        this.stepLimit = Duration.ofSeconds(spec.failure().stepDeadlineSeconds());
+    }
+
+    private boolean leads() {
+        return communicator.rank() == 0;
+    }
+
+    /**
+     * Trains to the end.
+     *
+     * @throws TrainerException with every exit code of the contract
+     */
+    public void run() {
+        try (Scope scope = Scope.open()) {
+            Optional<RunFolder.Fence> fence = leads()
+                    ? Optional.of(run.acquire(job.attempt(), job.uid(), Instant.now().toString()))
+                    : Optional.empty();
+            Start start = start();
+            ModelBuilder.Built built = build(start, scope);
+            VisionLanguageModel model = built.model();
+            FusedAdamW optimizer = optimizer(model, scope);
+            Tokenizer tokenizer = Tokenizer.load(built.tokenizer().getParent());
+            try (tokenizer;
+                    RowSource rows = context.data().open(job, model.config(), tokenizer)) {
+                requireFit(model.config(), tokenizer);
+                Budget budget = Budget.of(model.weights(), run.path());
+                log(budget.table());
+                budget.require();
+                notes();
+                Saver saver = new Saver(context, run, fence, model, optimizer, built.tokenizer());
+                long tokens = 0;
+                if (start.step() > 0) {
+                    Manifest manifest = start.source(run).manifest().orElseThrow();
+                    ModelLoader.readMoments(
+                            start.source(run), model.weights(), optimizer.firstMoment().data(), optimizer.secondMoment().data());
+                    tokens = manifest.tokens();
+                }
+                saver.resume(start.step());
+                context.facts().resumed(start.step());
+                loop(model, optimizer, rows, saver, start.step(), tokens);
+                if (leads()) {
+                    export(model, built.tokenizer(), tokenizer, saver.savedStep());
+                }
+                communicator.barrier();
+            }
+        } catch (IOException e) {
+            throw CheckpointWriter.failed("the run folder", run.path(), e);
+        }
+    }
+
+    /** Where this attempt begins, the same on all ranks: rank 0 looks and tells. */
+    private record Start(Long step, List<String> damaged) {
+        ModelLoader.Source source(RunFolder run) {
+            return ModelLoader.find(run.path(), Optional.of(step));
+        }
+    }
+
+    private Start start() throws IOException {
+        byte[] told = new byte[0];
+        if (leads()) {
+            Verifier.Newest newest = Verifier.newestWhole(run);
+            if (newest.checkpoint().isPresent()) {
+                requireSameRun(newest.checkpoint().get().read());
+            }
+            told = Json.bytes(new Start(
+                    newest.checkpoint().map(RunFolder.Complete::step).orElse(0L),
+                    newest.damaged().stream().limit(5).toList()));
+        }
+        Start start = Json.read(communicator.allGather(told)[0], Start.class);
+        start.damaged().forEach(line -> {
+            log(line);
+            context.facts().warn(line);
+        });
+        log(start.step() == 0 ? "fresh start" : "resumes after step " + start.step());
+        return start;
+    }
+
+    private void requireSameRun(Manifest manifest) {
+        if (!SpecDigest.of(spec).equals(manifest.specDigest())) {
+            throw TrainerException.configuration("the run folder " + run.path()
+                    + " holds checkpoints of another spec; choose another output.location, or delete the folder");
+        }
+        List<String> wanted = job.datasets().stream()
+                .map(FrozenJob.ResolvedDataset::digest)
+                .map(d -> d == null ? "" : d)
+                .toList();
+        if (!wanted.equals(manifest.datasetDigests())) {
+            throw TrainerException.configuration("the run folder " + run.path()
+                    + " holds checkpoints trained on other data (" + manifest.datasetDigests() + ", now " + wanted
+                    + "); choose another output.location, or delete the folder");
+        }
+    }
+
+    private ModelBuilder.Built build(Start start, Scope scope) {
+        if (start.step() == 0) {
+            return new ModelBuilder(context.locations()).fresh(job, scope);
+        }
+        ModelLoader.Source source = start.source(run);
+        ModelLoader.Loaded loaded =
+                ModelLoader.open(source, ModelBuilder.trained(spec), OptionalInt.empty(), scope);
+        return new ModelBuilder.Built(loaded.model(), loaded.tokenizer());
+    }
+
+    private FusedAdamW optimizer(VisionLanguageModel model, Scope scope) {
+        return new FusedAdamW(
+                scope,
+                new FusedAdamW.Settings(
+                        spec.optimizer().beta1(),
+                        spec.optimizer().beta2(),
+                        spec.optimizer().epsilon(),
+                        spec.optimizer().weightDecay()),
+                model.weights().values(),
+                model.weights().gradients(),
+                model.weights().decaySpans(),
+                0,
+                model.weights().values().count());
+    }
+
+    private static void requireFit(ModelConfig model, Tokenizer tokenizer) {
+        if (tokenizer.vocabularySize() > model.language().vocabSize()) {
+            throw TrainerException.configuration("the tokenizer " + tokenizer.name() + " has ids up to "
+                    + (tokenizer.vocabularySize() - 1) + ", but the model's vocabSize is "
+                    + model.language().vocabSize() + "; use the model's own tokenizer or a larger vocabSize");
+        }
+    }
+
+    private void notes() {
+        if (spec.precision() == Precision.BFloat16) {
+            String line = "precision BFloat16: this version computes in Float32 (more memory, same or better accuracy)";
+            log(line);
+            context.facts().warn(line);
+        }
+        if (spec.recompute() == Recompute.Selective) {
+            log("recompute Selective: this version forms whole layers again, as Full does");
+        }
+    }
+
+    /** Steps of the whole run. */
+    static long steps(Schedule.StopAfter stop, int globalSize, RowSource rows) {
+        double perStep = Math.max(1.0, (double) rows.tokens() / rows.rows() * globalSize);
+        long steps = stop.steps() != null
+                ? stop.steps()
+                : stop.tokens() != null
+                        ? (long) Math.ceil(stop.tokens() / perStep)
+                        : Math.ceilDiv(rows.rows() * (stop.epochs() == null ? 1 : stop.epochs()), globalSize);
+        return Math.max(1, steps);
+    }
+
+    private void loop(
+            VisionLanguageModel model,
+            FusedAdamW optimizer,
+            RowSource rows,
+            Saver saver,
+            long resumed,
+            long tokensBefore)
+            throws IOException {
+        int global = spec.batch().globalSize();
+        long steps = steps(spec.schedule().stopAfter(), global, rows);
+        Loader.Share share =
+                Loader.Share.of(global, spec.batch().microSize(), communicator.rank(), communicator.world());
+        Step step = new Step(
+                model,
+                optimizer,
+                communicator,
+                spec.loss().normalization() == Loss.Normalization.Tokens,
+                spec.optimizer().gradientClip(),
+                spec.recompute() == Recompute.None ? Tape.Keep.ALL : Tape.Keep.INPUT,
+                context.stop());
+        LearningRate rate = LearningRate.of(spec.schedule(), steps);
+        Flops flops = new Flops(model.config(), model.weights().parameters(), model.trained());
+        double peak = Flops.measuredPeak();
+        if (leads()) {
+            log(flops.formula(peak));
+            log("%d rows an epoch, %d rows a step, %d steps, %d of them warm-up, %d workers"
+                    .formatted(rows.rows(), global, steps, rate.warmup(), communicator.world()));
+        }
+        long tokens = tokensBefore;
+        try (Loader loader = new Loader(rows, share, resumed, steps);
+                StepLog stepLog = new StepLog(context, run, leads(), resumed, steps)) {
+            for (long number = resumed; number < steps; number++) {
+                // The first step warms everything up.
+                context.watchdog()
+                        .begin("step " + (number + 1), number == resumed ? stepLimit.multipliedBy(2) : stepLimit);
+                boolean save = command();
+                double learningRate = spec.optimizer().learningRate() * rate.factor(number);
+                long began = System.nanoTime();
+                Step.Result result = step.run(loader, share.count(), flops, number, learningRate, save);
+                if (result.stopped()) {
+                    stop(saver, number, tokens, stepLog.lastLoss());
+                }
+                tokens += result.totals().tokens();
+                double seconds = (System.nanoTime() - began) / 1e9;
+                context.facts().completed(number + 1);
+                StepRecord record = stepLog.record(
+                        number + 1, result, learningRate, tokens, seconds, peak, loader.takeWaited() / 1e9);
+                boolean last = number + 1 == steps;
+                if (last || result.totals().save() || (number + 1) % spec.checkpoints().everySteps() == 0) {
+                    context.watchdog().begin("saving step " + (number + 1), stepLimit);
+                    saver.save(number + 1, tokens, result.loss());
+                    report(record, true);
+                } else {
+                    report(record, false);
+                }
+            }
+        }
+        context.watchdog().begin("the export", stepLimit.multipliedBy(2));
+    }
+
+    private void report(StepRecord record, boolean now) {
+        if (leads()) {
+            RunFacts facts = context.facts();
+            ProgressReport details = new ProgressReport(
+                    null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
+                    facts.checkpoints(), facts.best().orElse(null), null, List.of(), facts.warnings());
+            context.progress()
+                    .report(Reports.training(record, facts.resumedFrom().orElse(0L), details), now);
+        }
+    }
+
+    /** Whether the operator wants a checkpoint after this step; a wish to stop goes to the stop signal. */
+    private boolean command() {
+        return context.progress()
+                .takeCommand()
+                .map(command -> {
+                    if (command.action() == ProgressAnswer.Action.SaveAndStop) {
+                        context.stop()
+                                .request(
+                                        "the operator asked to save and stop",
+                                        Duration.ofSeconds(spec.failure().gracePeriodSeconds()));
+                    }
+                    return command.action() == ProgressAnswer.Action.Save;
+                })
+                .orElse(false);
+    }
+
+    /** Some rank has to end: all decide alike whether there is time to save, then all end. */
+    private void stop(Saver saver, long completed, long tokens, double loss) {
+        long left = context.stop()
+                .requested()
+                .map(r -> r.left().toMillis())
+                .orElse(Long.MAX_VALUE);
+        long needed = saver.lastMillis() * 3 / 2 + MIN_GRACE_MILLIS;
+        boolean enough = true;
+        for (byte[] each : communicator.allGather(Json.bytes(left >= needed))) {
+            enough &= new String(each, java.nio.charset.StandardCharsets.UTF_8).equals("true");
+        }
+        String why = context.stop().requested().map(StopSignal.Request::why).orElse("another worker has to end");
+        if (completed > saver.savedStep() && enough) {
+            context.watchdog().begin("saving step " + completed + " before the end", stepLimit);
+            saver.save(completed, tokens, loss);
+        }
+        if (completed > saver.savedStep()) {
+            throw new TrainerException(
+                    ExitCode.Terminated,
+                    why + "; too little time is left to save, steps " + (saver.savedStep() + 1) + " to " + completed
+                            + " will be done again");
+        }
+        throw new TrainerException(
+                ExitCode.PreemptedAfterSaving, why + "; step " + completed + " is saved, no completed step is lost");
+    }
+
+    private void export(VisionLanguageModel model, Path tokenizerFile, Tokenizer tokenizer, long step)
+            throws IOException {
+        Path folder = run.export(step);
+        OptionalInt image = tokenizer.find("<image>");
+        String digest = Export.write(
+                folder,
+                model,
+                tokenizerFile,
+                image.isPresent() ? image : tokenizer.find("<|image_pad|>"),
+                step,
+                context.faults());
+        context.facts()
+                .exported(new io.vlmoperator.api.status.Export(
+                        Saver.location(spec.output().location(), "exports", step), "Llava", digest));
+        log("exported step " + step + " to " + folder);
+    }
+
+    private void log(String line) {
+        if (leads()) {
+            context.log().accept(line);
+        }
+    }
+
+}
