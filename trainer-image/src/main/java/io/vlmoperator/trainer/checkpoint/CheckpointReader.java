@@ -53,7 +53,8 @@ final class CheckpointReader {
             }
             missing.stream().sorted().forEach(name -> problems.add(name + " is missing"));
             refuse(problems);
-            wanted.keySet().forEach(name -> targets.put(name, weights.view(name, scope).data()));
+            wanted.keySet()
+                    .forEach(name -> targets.put(name, weights.view(name, scope).data()));
             copyPieces(targets);
             for (Manifest.FileEntry entry : frozenFiles()) {
                 try (Safetensors file = Safetensors.open(folder.resolve(entry.name()))) {
@@ -69,8 +70,8 @@ final class CheckpointReader {
     void readMoments(Weights weights, MemorySegment first, MemorySegment second) throws IOException {
         List<Manifest.Piece> own = pieces(weights);
         if (!own.equals(manifest.parameters())) {
-            throw TrainerException.configuration("the checkpoint " + folder
-                    + " trained other parts of the model (" + manifest.trained() + "); it can't be resumed with these");
+            throw TrainerException.configuration("the checkpoint " + folder + " trained other parts of the model ("
+                    + manifest.trained() + "); it can't be resumed with these");
         }
         for (Manifest.FileEntry entry : rankFiles()) {
             try (Safetensors file = Safetensors.open(folder.resolve(entry.name()))) {
@@ -112,7 +113,8 @@ final class CheckpointReader {
                 }
             }
         }
-        long all = manifest.parameters().stream().mapToLong(Manifest.Piece::count).sum();
+        long all =
+                manifest.parameters().stream().mapToLong(Manifest.Piece::count).sum();
         if (covered != all) {
             throw new IOException(folder + ": the parts hold " + covered + " weights, the manifest lists " + all);
         }
@@ -152,7 +154,9 @@ final class CheckpointReader {
     }
 
     private List<Manifest.FileEntry> rankFiles() {
-        return manifest.files().stream().filter(f -> f.name().startsWith("rank-")).toList();
+        return manifest.files().stream()
+                .filter(f -> f.name().startsWith("rank-"))
+                .toList();
     }
 
     private List<Manifest.FileEntry> frozenFiles() {

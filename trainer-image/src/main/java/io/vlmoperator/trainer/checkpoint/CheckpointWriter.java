@@ -71,14 +71,13 @@ public final class CheckpointWriter {
     /** Writes the weights that are not trained, by name; nothing when all are. */
     public Optional<Manifest.FileEntry> writeFrozen(long step, Weights weights) throws IOException {
         List<Parameter> trained = weights.trained();
-        List<Parameter> frozen = weights.parameters().stream()
-                .filter(p -> !trained.contains(p))
-                .toList();
+        List<Parameter> frozen =
+                weights.parameters().stream().filter(p -> !trained.contains(p)).toList();
         if (frozen.isEmpty()) {
             return Optional.empty();
         }
-        return Optional.of(
-                write(step, "frozen-%05d.safetensors".formatted(attempt), Map.of(), items(frozen), writer -> {
+        return Optional.of(write(
+                step, "frozen-%05d.safetensors".formatted(attempt), Map.of(), items(frozen), writer -> {
                     for (Parameter parameter : frozen) {
                         writeParameter(writer, weights, parameter);
                     }
@@ -93,8 +92,7 @@ public final class CheckpointWriter {
 
     static void writeParameter(SafetensorsWriter writer, Weights weights, Parameter parameter) throws IOException {
         try (Scope scope = Scope.open()) {
-            writer.write(
-                    parameter.name(), weights.view(parameter.name(), scope).data());
+            writer.write(parameter.name(), weights.view(parameter.name(), scope).data());
         }
     }
 

@@ -67,9 +67,7 @@ public final class Export {
         put(building, "preprocessor_config.json", preprocessor(config.vision()));
         put(building, "processor_config.json", processor(config.vision()));
         Files.copy(tokenizer, building.resolve(CheckpointWriter.TOKENIZER), StandardCopyOption.REPLACE_EXISTING);
-        Files.write(
-                building.resolve(MODEL),
-                Json.bytes(new Description(config, reason == null, reason, step, digest)));
+        Files.write(building.resolve(MODEL), Json.bytes(new Description(config, reason == null, reason, step, digest)));
         Durable.deleteFolder(folder);
         Durable.rename(building, folder);
         return digest;
@@ -171,6 +169,7 @@ public final class Export {
     }
 
     private static void put(Path folder, String name, ObjectNode json) throws IOException {
-        Files.write(folder.resolve(name), MAPPER.writerWithDefaultPrettyPrinter().writeValueAsBytes(json));
+        Files.write(
+                folder.resolve(name), MAPPER.writerWithDefaultPrettyPrinter().writeValueAsBytes(json));
     }
 }

@@ -33,7 +33,8 @@ public final class ModelLoader {
     public record Loaded(VisionLanguageModel model, Path tokenizer, long step, String digest, Path folder) {}
 
     /** Where a model lies: verified, not read. */
-    public record Source(Path folder, Optional<Manifest> manifest, ModelConfig config, Path tokenizer, long step, String digest) {}
+    public record Source(
+            Path folder, Optional<Manifest> manifest, ModelConfig config, Path tokenizer, long step, String digest) {}
 
     /**
      * Finds and verifies a checkpoint.
@@ -49,7 +50,8 @@ public final class ModelLoader {
             }
             if (location.getFileName().toString().startsWith("step-")) {
                 Path parent = location.toAbsolutePath().getParent();
-                Optional<RunFolder> run = Optional.ofNullable(parent.getParent()).map(RunFolder::at);
+                Optional<RunFolder> run =
+                        Optional.ofNullable(parent.getParent()).map(RunFolder::at);
                 RunFolder.Complete found = RunFolder.at(location, run)
                         .orElseThrow(() -> TrainerException.configuration(
                                 location + " is no complete checkpoint: no manifest of its run's attempts is in it"));
@@ -150,8 +152,8 @@ public final class ModelLoader {
                 Json.read(folder.resolve(Export.MODEL), MAX_CONFIG_BYTES, Export.Description.class);
         String digest = Durable.digest(folder.resolve(Export.WEIGHTS));
         if (!digest.equals(description.digest())) {
-            throw TrainerException.data(folder.resolve(Export.WEIGHTS) + " is damaged: its SHA-256 is not that of "
-                    + Export.MODEL);
+            throw TrainerException.data(
+                    folder.resolve(Export.WEIGHTS) + " is damaged: its SHA-256 is not that of " + Export.MODEL);
         }
         return new Source(
                 folder,

@@ -21,7 +21,8 @@ public final class Retention {
      * @return the steps that stay
      */
     public static Set<Long> keep(Map<Long, Double> losses, Checkpoints.Keep rule, Set<Long> pins) {
-        List<Long> steps = losses.keySet().stream().sorted(Comparator.reverseOrder()).toList();
+        List<Long> steps =
+                losses.keySet().stream().sorted(Comparator.reverseOrder()).toList();
         Set<Long> keep = new HashSet<>(steps.subList(0, Math.min(Math.max(1, rule.last()), steps.size())));
         steps.stream().filter(pins::contains).forEach(keep::add);
         if (rule.every() > 0) {
@@ -33,7 +34,9 @@ public final class Retention {
 
     /** The best steps by training loss, best first; empty when the rule asks for none (or for a benchmark, which the operator judges). */
     public static List<Long> best(Map<Long, Double> losses, Checkpoints.Keep rule) {
-        if (rule.best() == null || rule.best().metric() == null || rule.best().metric().loss() == null) {
+        if (rule.best() == null
+                || rule.best().metric() == null
+                || rule.best().metric().loss() == null) {
             return List.of();
         }
         return losses.entrySet().stream()

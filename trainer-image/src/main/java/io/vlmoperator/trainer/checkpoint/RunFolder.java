@@ -92,7 +92,8 @@ public final class RunFolder {
             if (owner > attempt) {
                 throw new TrainerException(
                         ExitCode.Fenced,
-                        "attempt " + owner + " owns " + folder + " now; attempt " + attempt + " publishes nothing more");
+                        "attempt " + owner + " owns " + folder + " now; attempt " + attempt
+                                + " publishes nothing more");
             }
         }
     }
@@ -176,7 +177,10 @@ public final class RunFolder {
 
     /** All step folders, complete or not, ascending. */
     List<Long> stepFolders() throws IOException {
-        return list(checkpoints(), STEP).stream().map(n -> (long) n.number()).sorted().toList();
+        return list(checkpoints(), STEP).stream()
+                .map(n -> (long) n.number())
+                .sorted()
+                .toList();
     }
 
     Path checkpoints() {

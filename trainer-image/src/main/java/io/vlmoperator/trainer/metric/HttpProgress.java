@@ -211,8 +211,7 @@ public final class HttpProgress implements Progress {
         if (token.isPresent()) {
             request.header("Authorization", "Bearer " + small(token.get()).strip());
         }
-        HttpResponse<byte[]> response = client()
-                .send(
+        HttpResponse<byte[]> response = client().send(
                         request.build(),
                         HttpResponse.BodyHandlers.limiting(HttpResponse.BodyHandlers.ofByteArray(), MAX_ANSWER_BYTES));
         if (response.statusCode() != 200) {
@@ -223,7 +222,10 @@ public final class HttpProgress implements Progress {
             heardAt = System.nanoTime();
             pins = Set.copyOf(answer.pins());
             ProgressAnswer.Command asked = answer.command();
-            if (asked != null && asked.id() != null && asked.action() != null && !asked.id().equals(lastCommandId)) {
+            if (asked != null
+                    && asked.id() != null
+                    && asked.action() != null
+                    && !asked.id().equals(lastCommandId)) {
                 lastCommandId = asked.id();
                 if (asked.action() != ProgressAnswer.Action.None) {
                     command = Optional.of(asked);
@@ -253,7 +255,8 @@ public final class HttpProgress implements Progress {
         store.load(null, null);
         try (InputStream in = Files.newInputStream(pem)) {
             int i = 0;
-            for (Certificate certificate : CertificateFactory.getInstance("X.509").generateCertificates(in)) {
+            for (Certificate certificate :
+                    CertificateFactory.getInstance("X.509").generateCertificates(in)) {
                 store.setCertificateEntry("ca" + i++, certificate);
             }
         }
@@ -270,5 +273,4 @@ public final class HttpProgress implements Progress {
         }
         return Files.readString(file, StandardCharsets.UTF_8);
     }
-
 }

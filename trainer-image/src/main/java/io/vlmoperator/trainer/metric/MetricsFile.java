@@ -33,8 +33,7 @@ public final class MetricsFile implements AutoCloseable {
     public static MetricsFile resume(Path file, long step) throws IOException {
         Files.createDirectories(file.toAbsolutePath().getParent());
         long keep = Files.exists(file) ? bytesUpTo(file, step) : 0;
-        FileChannel channel =
-                FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
         channel.truncate(keep);
         channel.position(keep);
         return new MetricsFile(channel);
@@ -67,7 +66,8 @@ public final class MetricsFile implements AutoCloseable {
     /** Appends one record. */
     public void write(StepRecord step) throws IOException {
         byte[] json = Json.bytes(step);
-        ByteBuffer line = ByteBuffer.allocate(json.length + 1).put(json).put((byte) '\n').flip();
+        ByteBuffer line =
+                ByteBuffer.allocate(json.length + 1).put(json).put((byte) '\n').flip();
         while (line.hasRemaining()) {
             channel.write(line);
         }

@@ -11,8 +11,7 @@ import java.nio.file.Path;
 import java.util.Locale;
 
 /** What a run needs of memory and disk, against what is there; checked before the first step. */
-record Budget(
-        long trained, long frozen, long heapBytes, long memoryBytes, long checkpointBytes, long freeDiskBytes) {
+record Budget(long trained, long frozen, long heapBytes, long memoryBytes, long checkpointBytes, long freeDiskBytes) {
     private static final Path CGROUP_LIMIT = Path.of("/sys/fs/cgroup/memory.max");
     private static final long MIB = 1 << 20;
 

@@ -30,8 +30,7 @@ final class Flops {
         double visionPasses = trained.contains(Part.VISION) ? 3 : 1;
         double projectorPasses =
                 trained.contains(Part.PROJECTOR) ? (trained.contains(Part.VISION) ? 3 : 2) : visionPasses > 1 ? 2 : 1;
-        double languagePasses =
-                trained.contains(Part.LANGUAGE) ? 3 : trained.size() > 0 ? 2 : 1;
+        double languagePasses = trained.contains(Part.LANGUAGE) ? 3 : trained.size() > 0 ? 2 : 1;
         double patches = v.patches();
         visionPerImage = visionPasses
                         * (2 * matrices(parameters, Part.VISION) * patches
@@ -99,5 +98,4 @@ final class Flops {
         }
         return 2.0 * PEAK_SIDE * PEAK_SIDE * PEAK_SIDE / best;
     }
-
 }

@@ -72,7 +72,8 @@ final class ModelBuilder {
             LanguageConfig languageSizes = languageFolder.isPresent()
                     ? HuggingFace.languageConfig(languageFolder.get())
                     : sizes(language.config(), spec.batch().contextLength());
-            VisionConfig.Activation activation = VisionConfig.Activation.valueOf(vision.activation().name());
+            VisionConfig.Activation activation =
+                    VisionConfig.Activation.valueOf(vision.activation().name());
             VisionConfig visionSizes = visionFolder.isPresent()
                     ? HuggingFace.visionConfig(visionFolder.get(), vision.featureLayer(), activation)
                     : sizes(vision.config(), vision.featureLayer(), activation);

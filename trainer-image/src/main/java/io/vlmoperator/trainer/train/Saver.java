@@ -126,8 +126,7 @@ final class Saver {
         }
     }
 
-    private void publish(
-            RunFolder.Fence owner, long step, long tokens, double loss, List<Manifest.FileEntry> files)
+    private void publish(RunFolder.Fence owner, long step, long tokens, double loss, List<Manifest.FileEntry> files)
             throws IOException {
         writer.writeFrozen(step, model.weights()).ifPresent(files::add);
         files.add(writer.writeTokenizer(step, tokenizer));
@@ -176,8 +175,8 @@ final class Saver {
 
     private Map<Long, Double> losses() {
         Map<Long, Double> losses = new TreeMap<>();
-        known.forEach((step, checkpoint) ->
-                losses.put(step, checkpoint.loss() == null ? Double.NaN : checkpoint.loss()));
+        known.forEach(
+                (step, checkpoint) -> losses.put(step, checkpoint.loss() == null ? Double.NaN : checkpoint.loss()));
         return losses;
     }
 
@@ -202,5 +201,4 @@ final class Saver {
     static String location(String output, String kind, long step) {
         return output.replaceFirst("/+$", "") + "/" + kind + "/step-%09d".formatted(step);
     }
-
 }

@@ -62,7 +62,8 @@ final class Step {
             Tensor gradients = model.weights().gradients();
             scope.ops().zero(gradients);
             Accumulated own = accumulate(loader, microBatches, flops, save, scope);
-            StepTotals totals = StepTotals.sum(communicator.allGather(own.totals().encode()));
+            StepTotals totals =
+                    StepTotals.sum(communicator.allGather(own.totals().encode()));
             if (totals.stop()) {
                 return new Result(true, totals, Double.NaN, Double.NaN, own.flops());
             }

@@ -42,13 +42,7 @@ final class StepLog implements AutoCloseable {
     }
 
     StepRecord record(
-            long step,
-            Step.Result result,
-            double learningRate,
-            long tokens,
-            double seconds,
-            double peak,
-            double waited)
+            long step, Step.Result result, double learningRate, long tokens, double seconds, double peak, double waited)
             throws IOException {
         lastLoss = result.loss();
         meanSeconds = meanSeconds == 0 ? seconds : meanSeconds + NEWEST * (seconds - meanSeconds);

@@ -103,7 +103,8 @@ public final class Trainer {
     public void run() {
         try (Scope scope = Scope.open()) {
             Optional<RunFolder.Fence> fence = leads()
-                    ? Optional.of(run.acquire(job.attempt(), job.uid(), Instant.now().toString()))
+                    ? Optional.of(
+                            run.acquire(job.attempt(), job.uid(), Instant.now().toString()))
                     : Optional.empty();
             Start start = start();
             ModelBuilder.Built built = build(start, scope);
@@ -122,7 +123,10 @@ public final class Trainer {
                 if (start.step() > 0) {
                     Manifest manifest = start.source(run).manifest().orElseThrow();
                     ModelLoader.readMoments(
-                            start.source(run), model.weights(), optimizer.firstMoment().data(), optimizer.secondMoment().data());
+                            start.source(run),
+                            model.weights(),
+                            optimizer.firstMoment().data(),
+                            optimizer.secondMoment().data());
                     tokens = manifest.tokens();
                 }
                 saver.resume(start.step());
@@ -186,8 +190,7 @@ public final class Trainer {
             return new ModelBuilder(context.locations()).fresh(job, scope);
         }
         ModelLoader.Source source = start.source(run);
-        ModelLoader.Loaded loaded =
-                ModelLoader.open(source, ModelBuilder.trained(spec), OptionalInt.empty(), scope);
+        ModelLoader.Loaded loaded = ModelLoader.open(source, ModelBuilder.trained(spec), OptionalInt.empty(), scope);
         return new ModelBuilder.Built(loaded.model(), loaded.tokenizer());
     }
 
@@ -284,7 +287,9 @@ public final class Trainer {
                 StepRecord record = stepLog.record(
                         number + 1, result, learningRate, tokens, seconds, peak, loader.takeWaited() / 1e9);
                 boolean last = number + 1 == steps;
-                if (last || result.totals().save() || (number + 1) % spec.checkpoints().everySteps() == 0) {
+                if (last
+                        || result.totals().save()
+                        || (number + 1) % spec.checkpoints().everySteps() == 0) {
                     context.watchdog().begin("saving step " + (number + 1), stepLimit);
                     saver.save(number + 1, tokens, result.loss());
                     report(record, true);
@@ -300,8 +305,28 @@ public final class Trainer {
         if (leads()) {
             RunFacts facts = context.facts();
             ProgressReport details = new ProgressReport(
-                    null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
-                    facts.checkpoints(), facts.best().orElse(null), null, List.of(), facts.warnings());
+                    null,
+                    null,
+                    null,
+                    null,
+                    null,
+                    null,
+                    null,
+                    null,
+                    null,
+                    null,
+                    null,
+                    null,
+                    null,
+                    null,
+                    null,
+                    null,
+                    null,
+                    facts.checkpoints(),
+                    facts.best().orElse(null),
+                    null,
+                    List.of(),
+                    facts.warnings());
             context.progress()
                     .report(Reports.training(record, facts.resumedFrom().orElse(0L), details), now);
         }
@@ -325,10 +350,7 @@ public final class Trainer {
 
     /** Some rank has to end: all decide alike whether there is time to save, then all end. */
     private void stop(Saver saver, long completed, long tokens, double loss) {
-        long left = context.stop()
-                .requested()
-                .map(r -> r.left().toMillis())
-                .orElse(Long.MAX_VALUE);
+        long left = context.stop().requested().map(r -> r.left().toMillis()).orElse(Long.MAX_VALUE);
         long needed = saver.lastMillis() * 3 / 2 + MIN_GRACE_MILLIS;
         boolean enough = true;
         for (byte[] each : communicator.allGather(Json.bytes(left >= needed))) {
@@ -371,5 +393,4 @@ public final class Trainer {
             context.log().accept(line);
         }
     }
-
 }

@@ -5,7 +5,6 @@ import java.util.function.Consumer;
 
 /** Ends a process whose step takes too long: a thread that sleeps until the newest deadline and then says who waited for what. */
 public final class Watchdog implements AutoCloseable {
-    private final Thread thread;
     private final Consumer<String> bark;
     private final Object lock = new Object();
     // Guarded by lock.
@@ -21,7 +20,7 @@ public final class Watchdog implements AutoCloseable {
     public Watchdog(Duration limit, Consumer<String> bark) {
         this.limit = limit;
         this.bark = bark;
-        this.thread = Thread.ofPlatform().daemon().name("watchdog").start(this::watch);
+        Thread.ofPlatform().daemon().name("watchdog").start(this::watch);
     }
 
     /** The former thing is done; this one begins. */

@@ -1,0 +1,144 @@
+package io.vlmoperator.trainer.launch;
+
+import io.vlmoperator.api.run.DatasetSummary;
+import io.vlmoperator.api.run.ExitCode;
+import io.vlmoperator.api.run.FrozenJob;
+import io.vlmoperator.api.run.ProgressReport;
+import io.vlmoperator.api.run.TerminationMessage;
+import io.vlmoperator.api.status.BenchmarkResult;
+import io.vlmoperator.api.status.Checkpoint;
+import io.vlmoperator.trainer.Locations;
+import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.checkpoint.Faults;
+import io.vlmoperator.trainer.dist.Communicator;
+import io.vlmoperator.trainer.metric.Progress;
+import io.vlmoperator.trainer.train.RunFacts;
+import io.vlmoperator.trainer.train.StopSignal;
+import io.vlmoperator.trainer.train.Trainer;
+import io.vlmoperator.trainer.train.Watchdog;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+
+/**
+ * Runs one frozen job on one rank and says how it ended: the same for a pod and for {@code vlm-trainer run}.
+ *
+ * @param index of the pod
+ * @param communicator opened only by the kinds that need the other ranks
+ * @param threads for work on data
+ */
+record Stage(
+        FrozenJob job,
+        Locations locations,
+        int index,
+        Supplier<Communicator> communicator,
+        Progress progress,
+        StopSignal stop,
+        Watchdog watchdog,
+        RunFacts facts,
+        int threads,
+        Consumer<String> log) {
+
+    /** What a stage made, besides its files. */
+    record Made(Optional<DatasetSummary> dataset, List<BenchmarkResult> results) {
+        static final Made NOTHING = new Made(Optional.empty(), List.of());
+    }
+
+    /** Runs to the end and returns the last words; nothing is thrown. */
+    TerminationMessage end() {
+        try {
+            Made made = run();
+            return message(ExitCode.Completed, "completed", made);
+        } catch (Throwable e) {
+            ExitCode code = Ending.code(e);
+            if (code == ExitCode.InternalError) {
+                java.io.StringWriter text = new java.io.StringWriter();
+                e.printStackTrace(new java.io.PrintWriter(text, true));
+                log.accept(text.toString());
+            }
+            return message(code, Ending.message(e), Made.NOTHING);
+        }
+    }
+
+    TerminationMessage message(ExitCode code, String line, Made made) {
+        List<Checkpoint> checkpoints = facts.checkpoints();
+        return new TerminationMessage(
+                code.name(),
+                line,
+                job.kind() == null || facts.resumedFrom().isEmpty() ? null : facts.step(),
+                facts.resumedFrom().orElse(null),
+                checkpoints.isEmpty() ? null : checkpoints.getFirst(),
+                facts.best().orElse(null),
+                index,
+                made.dataset().orElse(null),
+                made.results(),
+                facts.export().orElse(null));
+    }
+
+    private Made run() {
+        return switch (job.kind()) {
+            case Dataset -> dataset();
+            case PretrainJob, SFTJob -> train();
+            case EvalJob -> evaluate();
+        };
+    }
+
+    private Made train() {
+        try (Communicator ranks = communicator.get()) {
+            new Trainer(new Trainer.Context(
+                            job,
+                            locations,
+                            ranks,
+                            new TrainingData(locations),
+                            progress,
+                            stop,
+                            watchdog,
+                            facts,
+                            log,
+                            Faults.NONE))
+                    .run();
+        }
+        return Made.NOTHING;
+    }
+
+    private Made dataset() {
+        throw new TrainerException(ExitCode.InternalError, "Datasets are not built in yet");
+    }
+
+    private Made evaluate() {
+        throw new TrainerException(ExitCode.InternalError, "EvalJobs are not built in yet");
+    }
+
+    private static ProgressReport report(
+            long done, long total, Optional<DatasetSummary> dataset, List<BenchmarkResult> results) {
+        return new ProgressReport(
+                null,
+                null,
+                null,
+                null,
+                null,
+                done,
+                total,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                List.of(),
+                null,
+                dataset.orElse(null),
+                results,
+                List.of());
+    }
+
+    static String percent(long done, long total) {
+        return total == 0 ? "" : String.format(Locale.ROOT, " (%.0f%%)", 100.0 * done / total);
+    }
+}

@@ -1,0 +1,225 @@
+package io.vlmoperator.trainer.launch;
+
+import io.vlmoperator.api.run.ExitCode;
+import io.vlmoperator.api.run.FrozenJob;
+import io.vlmoperator.api.run.Kind;
+import io.vlmoperator.api.run.PodEnvironment;
+import io.vlmoperator.api.run.TerminationMessage;
+import io.vlmoperator.trainer.Json;
+import io.vlmoperator.trainer.Locations;
+import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.dist.Communicator;
+import io.vlmoperator.trainer.dist.Membership;
+import io.vlmoperator.trainer.dist.Single;
+import io.vlmoperator.trainer.dist.TcpRing;
+import io.vlmoperator.trainer.metric.HttpProgress;
+import io.vlmoperator.trainer.metric.Progress;
+import io.vlmoperator.trainer.op.Torch;
+import io.vlmoperator.trainer.train.RunFacts;
+import io.vlmoperator.trainer.train.StopSignal;
+import io.vlmoperator.trainer.train.Watchdog;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.net.URI;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Consumer;
+
+/** {@code vlm-trainer worker}: one process of a pod. Everything it needs stands in its environment. */
+final class Worker {
+    private static final long MAX_JOB_BYTES = 2 << 20;
+    private static final Duration DEFAULT_GRACE = Duration.ofSeconds(30);
+    private static final Duration AFTER_STEP_LIMIT = Duration.ofSeconds(15);
+    private static final int MAX_LATE_FACTOR = 2;
+
+    private final Map<String, String> environment;
+    private final Consumer<String> log;
+    private final PrintStream err;
+    private final StopSignal stop = new StopSignal();
+    private final RunFacts facts = new RunFacts();
+    private final AtomicBoolean ended = new AtomicBoolean();
+
+    Worker(Map<String, String> environment, PrintStream out, PrintStream err) {
+        this.environment = environment;
+        this.log = out::println;
+        this.err = err;
+    }
+
+    /** Runs the job and returns the exit code. */
+    int run() {
+        FrozenJob job;
+        int index;
+        try {
+            index = index();
+            job = job();
+        } catch (TrainerException e) {
+            return finish(new TerminationMessage(
+                    e.code().name(), Ending.message(e), null, null, null, null, null, null, null, null));
+        }
+        Signals.onTermination(stop, grace(), () -> halt(ExitCode.Terminated, "no time was left to end in order", index));
+        Thread.setDefaultUncaughtExceptionHandler(
+                (thread, e) -> halt(Ending.code(e), Ending.message(e) + " (in " + thread.getName() + ")", index));
+        Duration limit = stepLimit(job);
+        try (Watchdog watchdog = new Watchdog(
+                        startLimit(job),
+                        late -> halt(ExitCode.StepDeadlineExceeded, late + " on rank " + index, index));
+                Progress progress = progress(job, index)) {
+            int threads = threads(job);
+            log.accept("vlm-trainer worker: %s %s/%s, attempt %d, pod %d of %d, %d threads"
+                    .formatted(job.kind(), job.namespace(), job.name(), job.attempt(), index, job.nodes(), threads));
+            if (job.kind() != Kind.Dataset) {
+                Torch.start().threads(threads);
+            }
+            Stage stage = new Stage(
+                    job,
+                    Locations.under(Path.of(
+                            environment.getOrDefault(PodEnvironment.MOUNT_ROOT, PodEnvironment.DEFAULT_MOUNT_ROOT))),
+                    index,
+                    () -> communicator(job, index, limit),
+                    progress,
+                    stop,
+                    watchdog,
+                    facts,
+                    threads,
+                    log);
+            return finish(stage.end());
+        } catch (RuntimeException e) {
+            return finish(words(Ending.code(e), Ending.message(e), index));
+        }
+    }
+
+    private TerminationMessage words(ExitCode code, String message, int index) {
+        return new TerminationMessage(
+                code.name(),
+                message,
+                facts.resumedFrom().isEmpty() ? null : facts.step(),
+                facts.resumedFrom().orElse(null),
+                facts.checkpoints().isEmpty() ? null : facts.checkpoints().getFirst(),
+                facts.best().orElse(null),
+                index,
+                null,
+                null,
+                facts.export().orElse(null));
+    }
+
+    private int finish(TerminationMessage message) {
+        ExitCode code = ExitCode.valueOf(message.reason());
+        if (ended.compareAndSet(false, true)) {
+            if (code != ExitCode.Completed) {
+                err.println(message.reason() + ": " + message.message());
+                err.flush();
+            }
+            Path file = Path.of(environment.getOrDefault(
+                    PodEnvironment.TERMINATION_LOG, PodEnvironment.DEFAULT_TERMINATION_LOG));
+            try {
+                Ending.write(file, message);
+            } catch (IOException e) {
+                err.println("the termination message could not be written to " + file + ": " + e.getMessage());
+            }
+        }
+        return code.code();
+    }
+
+    private void halt(ExitCode code, String message, int index) {
+        Runtime.getRuntime().halt(finish(words(code, message, index)));
+    }
+
+    private FrozenJob job() {
+        String file = environment.get(PodEnvironment.JOB_FILE);
+        if (file == null) {
+            throw TrainerException.configuration(PodEnvironment.JOB_FILE
+                    + " is not set. 'worker' runs inside the operator's pods; to run manifests here use 'vlm-trainer run'");
+        }
+        try {
+            FrozenJob job = Json.read(Path.of(file), MAX_JOB_BYTES, FrozenJob.class);
+            if (job.schemaVersion() == null || job.schemaVersion() > FrozenJob.SCHEMA_VERSION) {
+                throw TrainerException.configuration(file + " has schemaVersion " + job.schemaVersion()
+                        + ", this trainer reads up to " + FrozenJob.SCHEMA_VERSION + "; use a newer trainer image");
+            }
+            FrozenJobs.requireComplete(job);
+            return job;
+        } catch (IOException e) {
+            throw TrainerException.configuration("the frozen job can't be read: " + e.getMessage());
+        }
+    }
+
+    private int index() {
+        String text = environment.getOrDefault(PodEnvironment.COMPLETION_INDEX, "0");
+        if (!text.matches("\\d{1,5}")) {
+            throw TrainerException.configuration(PodEnvironment.COMPLETION_INDEX + "='" + text + "' is no index");
+        }
+        return Integer.parseInt(text);
+    }
+
+    private Duration grace() {
+        String text = environment.getOrDefault(PodEnvironment.GRACE_SECONDS, "");
+        return text.matches("\\d{1,6}") ? Duration.ofSeconds(Long.parseLong(text)) : DEFAULT_GRACE;
+    }
+
+    private static Duration stepLimit(FrozenJob job) {
+        return Duration.ofSeconds(FrozenJobs.failure(job).stepDeadlineSeconds());
+    }
+
+    /** Until the first step, or for the whole of a job that has no steps, which the operator watches. */
+    private static Duration startLimit(FrozenJob job) {
+        return switch (job.kind()) {
+            case PretrainJob, SFTJob -> Duration.ofSeconds(FrozenJobs.failure(job).startupDeadlineSeconds())
+                    .plus(AFTER_STEP_LIMIT);
+            case Dataset, EvalJob -> Duration.ofSeconds(FrozenJobs.failure(job).activeDeadlineSeconds())
+                    .plus(AFTER_STEP_LIMIT);
+        };
+    }
+
+    private int threads(FrozenJob job) {
+        String cpus = environment.getOrDefault(PodEnvironment.CPUS, "");
+        int processors = Runtime.getRuntime().availableProcessors();
+        int own = cpus.matches("[1-9]\\d{0,4}") ? Math.min(Integer.parseInt(cpus), processors) : processors;
+        return Math.max(1, own / job.processesPerNode());
+    }
+
+    private Communicator communicator(FrozenJob job, int index, Duration limit) {
+        int world = job.nodes();
+        if (world == 1) {
+            return new Single();
+        }
+        String meeting = environment.getOrDefault(PodEnvironment.RENDEZVOUS, "");
+        int colon = meeting.lastIndexOf(':');
+        if (colon < 1 || !meeting.substring(colon + 1).matches("\\d{1,5}")) {
+            throw TrainerException.configuration(PodEnvironment.RENDEZVOUS + "='" + meeting
+                    + "', but a job of " + world + " workers needs HOST:PORT of worker 0");
+        }
+        return TcpRing.connect(
+                new Membership(
+                        job.uid(),
+                        job.attempt(),
+                        index,
+                        world,
+                        meeting.substring(0, colon),
+                        Integer.parseInt(meeting.substring(colon + 1)),
+                        Duration.ofSeconds(FrozenJobs.failure(job).startupDeadlineSeconds()),
+                        limit.multipliedBy(MAX_LATE_FACTOR)),
+                Optional.ofNullable(environment.get("VLM_POD_ADDRESS")),
+                Optional.ofNullable(environment.get("HOSTNAME")));
+    }
+
+    private Progress progress(FrozenJob job, int index) {
+        String url = environment.getOrDefault(PodEnvironment.PROGRESS_URL, "");
+        if (url.isEmpty() || index != 0) {
+            return Progress.NONE;
+        }
+        try {
+            return HttpProgress.start(
+                    URI.create(url),
+                    Optional.ofNullable(environment.get(PodEnvironment.PROGRESS_CA)).map(Path::of),
+                    Optional.ofNullable(environment.get(PodEnvironment.PROGRESS_TOKEN)).map(Path::of),
+                    job.uid(),
+                    job.attempt(),
+                    log);
+        } catch (IllegalArgumentException e) {
+            throw TrainerException.configuration(PodEnvironment.PROGRESS_URL + "='" + url + "' is no url");
+        }
+    }
+}

@@ -1,0 +1,2 @@
+/** The command line: what is run, with which environment, and how it ends. */
+package io.vlmoperator.trainer.launch;
