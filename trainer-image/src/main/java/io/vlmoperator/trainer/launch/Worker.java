@@ -33,7 +33,6 @@ final class Worker {
     private static final long MAX_JOB_BYTES = 2 << 20;
     private static final Duration DEFAULT_GRACE = Duration.ofSeconds(30);
     private static final Duration AFTER_STEP_LIMIT = Duration.ofSeconds(15);
-    private static final int MAX_LATE_FACTOR = 2;
 
     private final Map<String, String> environment;
     private final Consumer<String> log;
@@ -59,7 +58,13 @@ final class Worker {
             return finish(new TerminationMessage(
                     e.code().name(), Ending.message(e), null, null, null, null, null, null, null, null));
         }
-        Signals.onTermination(stop, grace(), () -> halt(ExitCode.Terminated, "no time was left to end in order", index));
+        switch (job.kind()) {
+            case PretrainJob, SFTJob -> Signals.onTermination(
+                    stop, grace(), () -> halt(ExitCode.Terminated, "no time was left to save; see the newest checkpoint", index));
+            // Whatever they have finished is on the disk, and the rest is done again.
+            case Dataset, EvalJob -> Signals.onTermination(
+                    stop, Duration.ZERO, () -> halt(ExitCode.Terminated, "ended by a signal; what is finished stays", index));
+        }
         Thread.setDefaultUncaughtExceptionHandler(
                 (thread, e) -> halt(Ending.code(e), Ending.message(e) + " (in " + thread.getName() + ")", index));
         Duration limit = stepLimit(job);
@@ -200,7 +205,7 @@ final class Worker {
                         meeting.substring(0, colon),
                         Integer.parseInt(meeting.substring(colon + 1)),
                         Duration.ofSeconds(FrozenJobs.failure(job).startupDeadlineSeconds()),
-                        limit.multipliedBy(MAX_LATE_FACTOR)),
+                        limit.multipliedBy(3).dividedBy(4)),
                 Optional.ofNullable(environment.get("VLM_POD_ADDRESS")),
                 Optional.ofNullable(environment.get("HOSTNAME")));
     }

@@ -88,7 +88,8 @@ public final class Trainer {
         this.spec = SpecDigest.training(job);
         this.communicator = context.communicator();
         this.run = RunFolder.at(context.locations().resolve(spec.output().location()));
-        this.stepLimit = Duration.ofSeconds(spec.failure().stepDeadlineSeconds());
+        // A little before the operator loses patience, so that the reason is known.
+        this.stepLimit = Duration.ofMillis(spec.failure().stepDeadlineSeconds() * 950L);
     }
 
     private boolean leads() {

@@ -1,0 +1,72 @@
+package io.vlmoperator.trainer.launch;
+
+import io.vlmoperator.trainer.TrainerException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * The words after a command.
+ *
+ * @param words that are no options
+ * @param options values by name, several for one that may be repeated
+ */
+record Arguments(List<String> words, Map<String, List<String>> options) {
+    /**
+     * @param once options with a value that may stand once
+     * @param many options with a value that may be repeated
+     */
+    static Arguments parse(List<String> given, List<String> once, List<String> many) {
+        List<String> words = new ArrayList<>();
+        Map<String, List<String>> options = new LinkedHashMap<>();
+        for (int i = 0; i < given.size(); i++) {
+            String word = given.get(i);
+            if (!word.startsWith("--")) {
+                words.add(word);
+                continue;
+            }
+            int equals = word.indexOf('=');
+            String name = equals < 0 ? word : word.substring(0, equals);
+            boolean single = once.contains(name);
+            if (!single && !many.contains(name)) {
+                throw TrainerException.configuration("unknown option " + name + "; see vlm-trainer --help");
+            }
+            if (equals < 0 && i + 1 == given.size()) {
+                throw TrainerException.configuration("option " + name + " needs a value");
+            }
+            String value = equals < 0 ? given.get(++i) : word.substring(equals + 1);
+            List<String> values = options.computeIfAbsent(name, n -> new ArrayList<>());
+            values.add(value);
+            if (single && values.size() > 1) {
+                throw TrainerException.configuration("option " + name + " stands twice");
+            }
+        }
+        return new Arguments(List.copyOf(words), options);
+    }
+
+    void requireNone() {
+        if (!words.isEmpty()) {
+            throw TrainerException.configuration("'" + words.getFirst() + "' is not expected here");
+        }
+    }
+
+    Optional<String> one(String name) {
+        return Optional.ofNullable(options.get(name)).map(List::getFirst);
+    }
+
+    List<String> many(String name) {
+        return options.getOrDefault(name, List.of());
+    }
+
+    /** A whole number from 1 to {@code most}. */
+    Optional<Integer> number(String name, int most) {
+        return one(name).map(text -> {
+            if (!text.matches("\\d{1,9}") || Integer.parseInt(text) < 1 || Integer.parseInt(text) > most) {
+                throw TrainerException.configuration(name + " is '" + text + "'; 1 to " + most + " is possible");
+            }
+            return Integer.parseInt(text);
+        });
+    }
+}

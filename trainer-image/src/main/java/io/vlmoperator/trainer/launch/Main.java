@@ -1,0 +1,86 @@
+package io.vlmoperator.trainer.launch;
+
+import io.vlmoperator.api.run.ExitCode;
+import io.vlmoperator.trainer.TrainerException;
+import java.io.PrintStream;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+
+/** {@code vlm-trainer}. */
+public final class Main {
+    private static final String HELP =
+            """
+            vlm-trainer COMMAND ...
+
+              worker                          one process of an operator's pod; everything stands in its environment
+              run FOLDER|FILE... --mount CLAIM=FOLDER... [--only NAME] [--processes N]
+                                              runs the manifests (Dataset, PretrainJob, SFTJob, EvalJob) on this machine, without
+                                              Kubernetes, in order of dependence; what is finished is skipped, what was begun resumes
+              checkpoint list RUN             the checkpoints of a run folder
+              checkpoint verify RUN           reads them all and compares their digests
+              checkpoint prune RUN --keep N   deletes all but the newest N
+              checkpoint delete RUN --step N  deletes one
+              --version, --help
+
+            A location pvc://CLAIM/path lies under the folder of --mount CLAIM=FOLDER (in a pod under /mnt/CLAIM).
+            Exit codes: 0 done, 64 configuration, 65 data, 66 storage, 67 does not fit, 70 internal error, 80 not finite, 143 terminated,
+            160 saved before the end, 161 collective too late, 162 peer lost, 163 step too late, 164 a newer attempt owns the run.
+            """;
+
+    private Main() {}
+
+    /** Runs a command and exits with its code. */
+    public static void main(String[] arguments) {
+        // Nothing may be fetched or reported by a library.
+        System.setProperty("ai.djl.offline", "true");
+        System.setProperty("OPT_OUT_TRACKING", "true");
+        int code = run(Arrays.asList(arguments), System.getenv(), System.out, System.err);
+        System.out.flush();
+        System.err.flush();
+        // Threads of libraries must not keep a finished process, nor a shutdown hook a failed one.
+        Thread.ofPlatform().daemon().start(() -> {
+            try {
+                Thread.sleep(5000);
+                Runtime.getRuntime().halt(code);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        });
+        System.exit(code);
+    }
+
+    static int run(List<String> arguments, Map<String, String> environment, PrintStream out, PrintStream err) {
+        String command = arguments.isEmpty() ? "--help" : arguments.getFirst();
+        List<String> rest = arguments.isEmpty() ? List.of() : arguments.subList(1, arguments.size());
+        try {
+            return switch (command) {
+                case "worker" -> {
+                    Arguments.parse(rest, List.of(), List.of()).requireNone();
+                    yield new Worker(environment, out, err).run();
+                }
+                case "run" -> new RunCommand(rest, environment, out, err).run();
+                case "checkpoint" -> new CheckpointCommand(rest, environment, out).run();
+                case "--version" -> {
+                    out.println("vlm-trainer " + version() + ", libtorch " + io.vlmoperator.trainer.op.Torch.VERSION);
+                    yield 0;
+                }
+                case "--help", "-h", "help" -> {
+                    out.print(HELP);
+                    yield 0;
+                }
+                default -> throw TrainerException.configuration(
+                        "unknown command '" + command + "'; there are worker, run, checkpoint, --version, --help");
+            };
+        } catch (Throwable e) {
+            ExitCode code = Ending.code(e);
+            err.println(code.name() + ": " + Ending.message(e));
+            return code.code();
+        }
+    }
+
+    private static String version() {
+        String version = Main.class.getPackage().getImplementationVersion();
+        return version == null ? "0.1.0-SNAPSHOT" : version;
+    }
+}
