@@ -11,7 +11,6 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -96,12 +95,12 @@ public final class CheckpointWriter {
         }
     }
 
-    /** Copies the tokenizer, so that the folder is all that is needed to go on. */
-    public Manifest.FileEntry writeTokenizer(long step, Path tokenizer) throws IOException {
+    /** Adds the tokenizer, so that the folder is all that is needed to go on. */
+    public Manifest.FileEntry writeTokenizer(long step, byte[] tokenizer) throws IOException {
         Path file = folder(step).resolve(TOKENIZER);
         Path temporary = Durable.temporary(file);
         faults.before("write", temporary);
-        Files.copy(tokenizer, temporary, StandardCopyOption.REPLACE_EXISTING);
+        Files.write(temporary, tokenizer);
         Durable.forceFile(temporary);
         return finish(temporary, file);
     }

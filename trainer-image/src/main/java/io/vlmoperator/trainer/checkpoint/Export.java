@@ -14,7 +14,6 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -49,7 +48,7 @@ public final class Export {
      * @return digest of the weights
      */
     public static String write(
-            Path folder, VisionLanguageModel model, Path tokenizer, OptionalInt imageToken, long step, Faults faults)
+            Path folder, VisionLanguageModel model, byte[] tokenizer, OptionalInt imageToken, long step, Faults faults)
             throws IOException {
         ModelConfig config = model.config();
         Path building = folder.resolveSibling("." + folder.getFileName() + ".tmp");
@@ -66,7 +65,7 @@ public final class Export {
         put(building, "config.json", llava(config, imageToken));
         put(building, "preprocessor_config.json", preprocessor(config.vision()));
         put(building, "processor_config.json", processor(config.vision()));
-        Files.copy(tokenizer, building.resolve(CheckpointWriter.TOKENIZER), StandardCopyOption.REPLACE_EXISTING);
+        Files.write(building.resolve(CheckpointWriter.TOKENIZER), tokenizer);
         Files.write(building.resolve(MODEL), Json.bytes(new Description(config, reason == null, reason, step, digest)));
         Durable.deleteFolder(folder);
         Durable.rename(building, folder);

@@ -15,7 +15,6 @@ import io.vlmoperator.trainer.metric.Progress;
 import io.vlmoperator.trainer.model.VisionLanguageModel;
 import io.vlmoperator.trainer.op.FusedAdamW;
 import java.io.IOException;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -41,7 +40,7 @@ final class Saver {
     private final Communicator communicator;
     private final VisionLanguageModel model;
     private final FusedAdamW optimizer;
-    private final Path tokenizer;
+    private final byte[] tokenizer;
     private final Progress progress;
     private final Faults faults;
     private final RunFacts facts;
@@ -50,14 +49,17 @@ final class Saver {
     private long saved;
     private long lastMillis;
 
-    /** @param fence of rank 0; empty on the others */
+    /**
+     * @param fence of rank 0; empty on the others
+     * @param tokenizer the file's content: the checkpoint it was read from may be deleted while the run goes on
+     */
     Saver(
             Trainer.Context context,
             RunFolder run,
             Optional<RunFolder.Fence> fence,
             VisionLanguageModel model,
             FusedAdamW optimizer,
-            Path tokenizer) {
+            byte[] tokenizer) {
         this.job = context.job();
         this.run = run;
         this.fence = fence;

@@ -30,6 +30,7 @@ import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Tape;
 import io.vlmoperator.trainer.text.Tokenizer;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -119,7 +120,8 @@ public final class Trainer {
                 log(budget.table());
                 budget.require();
                 notes();
-                Saver saver = new Saver(context, run, fence, model, optimizer, built.tokenizer());
+                byte[] tokenizerFile = Files.readAllBytes(built.tokenizer());
+                Saver saver = new Saver(context, run, fence, model, optimizer, tokenizerFile);
                 long tokens = 0;
                 if (start.step() > 0) {
                     Manifest manifest = start.source(run).manifest().orElseThrow();
@@ -134,7 +136,7 @@ public final class Trainer {
                 context.facts().resumed(start.step());
                 loop(model, optimizer, rows, saver, start.step(), tokens);
                 if (leads()) {
-                    export(model, built.tokenizer(), tokenizer, saver.savedStep());
+                    export(model, tokenizerFile, tokenizer, saver.savedStep());
                 }
                 communicator.barrier();
             }
@@ -372,7 +374,7 @@ public final class Trainer {
                 ExitCode.PreemptedAfterSaving, why + "; step " + completed + " is saved, no completed step is lost");
     }
 
-    private void export(VisionLanguageModel model, Path tokenizerFile, Tokenizer tokenizer, long step)
+    private void export(VisionLanguageModel model, byte[] tokenizerFile, Tokenizer tokenizer, long step)
             throws IOException {
         Path folder = run.export(step);
         OptionalInt image = tokenizer.find("<image>");

@@ -21,7 +21,7 @@ import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
-import java.util.Random;
+import java.util.SplittableRandom;
 import java.util.stream.Stream;
 
 /** A model of a few thousand weights on made-up rows: an image of one brightness, then a token that tells it. */
@@ -36,7 +36,7 @@ final class TinyRun {
     int everySteps = 1000;
     int microSize = 2;
     int stepMillis;
-    String more = "";
+    String optimizer = "{\"learningRate\":0.01}";
     String normalization = "Tokens";
     Faults faults = Faults.NONE;
     Progress progress = Progress.NONE;
@@ -62,15 +62,15 @@ final class TinyRun {
                 "vision":{"config":{"imageSize":8,"patchSize":4,"hiddenSize":16,"intermediateSize":32,"numHiddenLayers":2,
                 "numAttentionHeads":2}},"projector":{"tokensPerImage":1},"train":["Vision","Projector","Language"]},
                 "data":[{"dataset":"made-up"}],"batch":{"globalSize":8,"microSize":MICRO,"contextLength":32},
-                "optimizer":{"learningRate":0.01},"schedule":{"warmupRatio":0.1,"stopAfter":{"steps":STEPS}},
+                "optimizer":OPTIMIZER,"schedule":{"warmupRatio":0.1,"stopAfter":{"steps":STEPS}},
                 "loss":{"normalization":"NORM"},"precision":"Float32","output":{"location":"file://ROOT/run"},
-                "checkpoints":{"everySteps":EVERY,"keep":{"last":2,"best":{"count":1,"metric":{"loss":{}}}}}MORE}"""
+                "checkpoints":{"everySteps":EVERY,"keep":{"last":2,"best":{"count":1,"metric":{"loss":{}}}}}}"""
                         .replace("ROOT", root.toString())
                         .replace("MICRO", Integer.toString(microSize))
                         .replace("STEPS", Integer.toString(steps))
                         .replace("EVERY", Integer.toString(everySteps))
                         .replace("NORM", normalization)
-                        .replace("MORE", more);
+                        .replace("OPTIMIZER", optimizer);
         return new FrozenJob(
                 1, Kind.PretrainJob, "local", "tiny", "uid-1", attempt, world, 1, null,
                 Json.read(spec.getBytes(StandardCharsets.UTF_8), PretrainJobSpec.class), null, null, List.of(), null);
@@ -164,7 +164,7 @@ final class TinyRun {
             int[] starts = new int[rows + 1];
             float[] pixels = new float[rows * 3 * IMAGE_SIZE * IMAGE_SIZE];
             for (int r = 0; r < rows; r++) {
-                Random random = new Random(step * globalSize + from + r);
+                SplittableRandom random = new SplittableRandom(step * globalSize + from + r);
                 int shade = random.nextInt(CLASSES);
                 for (int p = 0; p < 3 * IMAGE_SIZE * IMAGE_SIZE; p++) {
                     pixels[r * 3 * IMAGE_SIZE * IMAGE_SIZE + p] =

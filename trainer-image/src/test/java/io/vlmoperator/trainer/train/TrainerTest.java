@@ -250,7 +250,7 @@ class TrainerTest {
     void notFiniteEndsBeforeTheUpdate() throws IOException {
         TinyRun run = tiny("nan");
         run.everySteps = 1;
-        run.more = ",\"optimizer\":{\"learningRate\":1e38,\"gradientClip\":1e30}";
+        run.optimizer = "{\"learningRate\":1e38,\"gradientClip\":1e30}";
         assertThatThrownBy(run::train)
                 .isInstanceOfSatisfying(TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.NonFinite))
                 .hasMessageContaining("the weights were not changed");
