@@ -34,23 +34,25 @@ final class CheckpointCommand {
         }
         Path run = folder(words.get(1));
         try {
-            CheckpointTools.Report report =
-                    switch (words.getFirst()) {
-                        case "list" -> CheckpointTools.list(run);
-                        case "verify" -> CheckpointTools.verify(run);
-                        case "prune" -> CheckpointTools.prune(
-                                run,
-                                arguments
-                                        .number("--keep", 1_000_000)
-                                        .orElseThrow(() -> TrainerException.configuration("prune needs --keep N")));
-                        case "delete" -> CheckpointTools.delete(
-                                run,
-                                arguments
-                                        .number("--step", 999_999_999)
-                                        .orElseThrow(() -> TrainerException.configuration("delete needs --step N")));
-                        default -> throw TrainerException.configuration("unknown: checkpoint " + words.getFirst()
-                                + "; there are list, verify, prune and delete");
-                    };
+            CheckpointTools.Report report = switch (words.getFirst()) {
+                case "list" -> CheckpointTools.list(run);
+                case "verify" -> CheckpointTools.verify(run);
+                case "prune" ->
+                    CheckpointTools.prune(
+                            run,
+                            arguments
+                                    .number("--keep", 1_000_000)
+                                    .orElseThrow(() -> TrainerException.configuration("prune needs --keep N")));
+                case "delete" ->
+                    CheckpointTools.delete(
+                            run,
+                            arguments
+                                    .number("--step", 999_999_999)
+                                    .orElseThrow(() -> TrainerException.configuration("delete needs --step N")));
+                default ->
+                    throw TrainerException.configuration(
+                            "unknown: checkpoint " + words.getFirst() + "; there are list, verify, prune and delete");
+            };
             out.println(Json.text(report));
             ExitCode code = report.damaged().isEmpty() ? ExitCode.Completed : ExitCode.InvalidData;
             lastWords(code, report);
@@ -71,7 +73,9 @@ final class CheckpointCommand {
                             line.length() > 3000 ? line.substring(0, 3000) : line,
                             null,
                             null,
-                            report.checkpoints().isEmpty() ? null : report.checkpoints().getFirst(),
+                            report.checkpoints().isEmpty()
+                                    ? null
+                                    : report.checkpoints().getFirst(),
                             null,
                             null,
                             null,

@@ -123,16 +123,16 @@ final class Children {
                 ExitCode.InternalError.name(), "no worker ran", null, null, null, null, null, null, null, null);
         int severity = -1;
         for (int index = 0; index < job.nodes(); index++) {
-            int exit = processes.get(index).isAlive() ? 137 : processes.get(index).exitValue();
+            int exit =
+                    processes.get(index).isAlive() ? 137 : processes.get(index).exitValue();
             ExitCode code = ExitCode.of(exit).orElse(ExitCode.InternalError);
-            int rank =
-                    switch (code.failureClass()) {
-                        case None -> 0;
-                        case Preempted -> 1;
-                        case Peer -> 2;
-                        case Hang -> 3;
-                        default -> 4;
-                    };
+            int rank = switch (code.failureClass()) {
+                case None -> 0;
+                case Preempted -> 1;
+                case Peer -> 2;
+                case Hang -> 3;
+                default -> 4;
+            };
             if (rank > severity) {
                 severity = rank;
                 Path file = words(folder, index);

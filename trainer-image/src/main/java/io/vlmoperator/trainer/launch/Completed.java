@@ -27,9 +27,9 @@ record Completed(String key, TerminationMessage words) {
             case Dataset, EvalJob -> "";
             case PretrainJob, SFTJob ->
                 Json.digest(List.of(
-                        SpecDigest.of(SpecDigest.training(job)), job.datasets(), Optional.ofNullable(job.checkpoint())
-                                .map(Json::digest)
-                                .orElse("")));
+                        SpecDigest.of(SpecDigest.training(job)),
+                        job.datasets(),
+                        Optional.ofNullable(job.checkpoint()).map(Json::digest).orElse("")));
         };
     }
 

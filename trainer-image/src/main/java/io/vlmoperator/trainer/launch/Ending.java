@@ -46,16 +46,16 @@ final class Ending {
     /** One line for a person. */
     static String message(Throwable thrown) {
         ExitCode code = code(thrown);
-        String text =
-                switch (code) {
-                    case InternalError -> "unexpected " + thrown.getClass().getSimpleName() + ": "
-                            + thrown.getMessage() + " at " + place(thrown);
-                    case DoesNotFit -> thrown instanceof TrainerException
-                            ? thrown.getMessage()
-                            : "out of memory: " + thrown.getMessage()
-                                    + "; give the workers more memory or lower batch.microSize";
-                    default -> thrown.getMessage();
-                };
+        String text = switch (code) {
+            case InternalError ->
+                "unexpected " + thrown.getClass().getSimpleName() + ": " + thrown.getMessage() + " at " + place(thrown);
+            case DoesNotFit ->
+                thrown instanceof TrainerException
+                        ? thrown.getMessage()
+                        : "out of memory: " + thrown.getMessage()
+                                + "; give the workers more memory or lower batch.microSize";
+            default -> thrown.getMessage();
+        };
         String line = String.valueOf(text).replaceAll("\\s*\\R\\s*", " ");
         return line.length() > MAX_MESSAGE ? line.substring(0, MAX_MESSAGE - 3) + "..." : line;
     }
@@ -74,16 +74,32 @@ final class Ending {
         TerminationMessage shorter = m;
         byte[] json = Json.bytes(shorter);
         while (json.length > TerminationMessage.MAX_BYTES) {
-            boolean categories = shorter.results().stream().anyMatch(r -> r.categories() != null && !r.categories().isEmpty());
+            boolean categories = shorter.results().stream()
+                    .anyMatch(r -> r.categories() != null && !r.categories().isEmpty());
             if (categories) {
                 shorter = with(shorter, shorter.message(), Results.withoutCategories(shorter.results()));
             } else if (!shorter.results().isEmpty()) {
-                shorter = with(shorter, shorter.message(), shorter.results().subList(0, shorter.results().size() - 1));
+                shorter = with(
+                        shorter,
+                        shorter.message(),
+                        shorter.results().subList(0, shorter.results().size() - 1));
             } else if (shorter.message() != null && shorter.message().length() > 10) {
-                shorter = with(shorter, shorter.message().substring(0, shorter.message().length() / 2), List.of());
+                shorter = with(
+                        shorter,
+                        shorter.message().substring(0, shorter.message().length() / 2),
+                        List.of());
             } else {
                 shorter = new TerminationMessage(
-                        m.reason(), shorter.message(), m.step(), m.resumedFrom(), null, null, m.rank(), null, null, null);
+                        m.reason(),
+                        shorter.message(),
+                        m.step(),
+                        m.resumedFrom(),
+                        null,
+                        null,
+                        m.rank(),
+                        null,
+                        null,
+                        null);
             }
             json = Json.bytes(shorter);
         }

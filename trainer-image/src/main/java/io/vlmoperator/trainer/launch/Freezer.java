@@ -53,7 +53,10 @@ final class Freezer {
                 resource.spec() instanceof TrainingSpec training ? datasets(training) : List.of(),
                 switch (resource.spec()) {
                     case SFTJobSpec sft ->
-                        checkpoint(sft.from().pretrainJob(), sft.from().sftJob(), sft.from().location());
+                        checkpoint(
+                                sft.from().pretrainJob(),
+                                sft.from().sftJob(),
+                                sft.from().location());
                     case EvalJobSpec eval ->
                         checkpoint(
                                 eval.checkpoint().pretrainJob(),
@@ -89,17 +92,19 @@ final class Freezer {
         TrainingSpec spec = (TrainingSpec) resources.get(key).spec();
         return switch (reference.select()) {
             case Latest -> of(Optional.ofNullable(words.checkpoint()), key, "no checkpoint");
-            case Best -> of(
-                    Optional.ofNullable(words.best()),
-                    key,
-                    "no best checkpoint: give it checkpoints.keep.best, or select Latest");
-            case Step -> new ResolvedCheckpoint(spec.output().location(), reference.step() == null ? null : (long) reference.step(), null);
+            case Best ->
+                of(
+                        Optional.ofNullable(words.best()),
+                        key,
+                        "no best checkpoint: give it checkpoints.keep.best, or select Latest");
+            case Step ->
+                new ResolvedCheckpoint(
+                        spec.output().location(), reference.step() == null ? null : (long) reference.step(), null);
         };
     }
 
     private static ResolvedCheckpoint of(Optional<Checkpoint> checkpoint, String key, String missing) {
-        Checkpoint found =
-                checkpoint.orElseThrow(() -> TrainerException.configuration(key + " has " + missing));
+        Checkpoint found = checkpoint.orElseThrow(() -> TrainerException.configuration(key + " has " + missing));
         return new ResolvedCheckpoint(found.location(), null, found.digest());
     }
 }

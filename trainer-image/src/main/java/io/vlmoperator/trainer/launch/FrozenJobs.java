@@ -21,13 +21,12 @@ final class FrozenJobs {
             throw TrainerException.configuration(
                     "workers.gpusPerNode above 1: this version trains one process a pod, on the CPU");
         }
-        boolean has =
-                switch (job.kind()) {
-                    case Dataset -> job.dataset() != null;
-                    case PretrainJob -> job.pretrain() != null;
-                    case SFTJob -> job.sft() != null;
-                    case EvalJob -> job.eval() != null;
-                };
+        boolean has = switch (job.kind()) {
+            case Dataset -> job.dataset() != null;
+            case PretrainJob -> job.pretrain() != null;
+            case SFTJob -> job.sft() != null;
+            case EvalJob -> job.eval() != null;
+        };
         if (!has) {
             throw TrainerException.configuration("the frozen job is a " + job.kind() + " without its spec");
         }

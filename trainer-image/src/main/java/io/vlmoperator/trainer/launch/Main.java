@@ -9,8 +9,7 @@ import java.util.Map;
 
 /** {@code vlm-trainer}. */
 public final class Main {
-    private static final String HELP =
-            """
+    private static final String HELP = """
             vlm-trainer COMMAND ...
 
               worker                          one process of an operator's pod; everything stands in its environment
@@ -69,8 +68,9 @@ public final class Main {
                     out.print(HELP);
                     yield 0;
                 }
-                default -> throw TrainerException.configuration(
-                        "unknown command '" + command + "'; there are worker, run, checkpoint, --version, --help");
+                default ->
+                    throw TrainerException.configuration(
+                            "unknown command '" + command + "'; there are worker, run, checkpoint, --version, --help");
             };
         } catch (Throwable e) {
             ExitCode code = Ending.code(e);

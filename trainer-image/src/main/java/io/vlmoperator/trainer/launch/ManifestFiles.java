@@ -42,8 +42,7 @@ final class ManifestFiles {
     private static ObjectMapper yaml() {
         ObjectMapper mapper = Json.strict(YAMLMapper.builder());
         // To Kubernetes 5e-4 is a number, to YAML 1.1 a string.
-        mapper.coercionConfigFor(LogicalType.Float)
-                .setCoercion(CoercionInputShape.String, CoercionAction.TryConvert);
+        mapper.coercionConfigFor(LogicalType.Float).setCoercion(CoercionInputShape.String, CoercionAction.TryConvert);
         return mapper;
     }
 
@@ -77,9 +76,9 @@ final class ManifestFiles {
         places.forEach(reader::place);
         if (!reader.problems.isEmpty()) {
             int more = reader.problems.size() - 10;
-            throw TrainerException.configuration(
-                    String.join("\n  ", reader.problems.subList(0, Math.min(10, reader.problems.size())))
-                            + (more > 0 ? "\n  and " + more + " more" : ""));
+            throw TrainerException.configuration(String.join(
+                            "\n  ", reader.problems.subList(0, Math.min(10, reader.problems.size())))
+                    + (more > 0 ? "\n  and " + more + " more" : ""));
         }
         if (reader.found.isEmpty()) {
             throw TrainerException.configuration(
@@ -119,8 +118,8 @@ final class ManifestFiles {
                 problems.add(file + " is longer than " + MAX_BYTES + " bytes");
                 return;
             }
-            ObjectMapper lenient = YAML.copy()
-                    .disable(com.fasterxml.jackson.databind.DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
+            ObjectMapper lenient =
+                    YAML.copy().disable(com.fasterxml.jackson.databind.DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
             try (MappingIterator<JsonNode> documents =
                     lenient.readerFor(JsonNode.class).readValues(file.toFile())) {
                 for (int number = 1; documents.hasNextValue(); number++) {
@@ -197,14 +196,13 @@ final class ManifestFiles {
             problems.add(where + "spec is missing");
             return;
         }
-        List<Problem> broken =
-                switch (spec) {
-                    case DatasetSpec dataset -> SpecChecks.check(dataset, SpecChecks.Where.LAPTOP);
-                    case PretrainJobSpec pretrain -> SpecChecks.check(pretrain, SpecChecks.Where.LAPTOP);
-                    case SFTJobSpec sft -> SpecChecks.check(sft, SpecChecks.Where.LAPTOP);
-                    case EvalJobSpec eval -> SpecChecks.check(eval, SpecChecks.Where.LAPTOP);
-                    default -> List.of();
-                };
+        List<Problem> broken = switch (spec) {
+            case DatasetSpec dataset -> SpecChecks.check(dataset, SpecChecks.Where.LAPTOP);
+            case PretrainJobSpec pretrain -> SpecChecks.check(pretrain, SpecChecks.Where.LAPTOP);
+            case SFTJobSpec sft -> SpecChecks.check(sft, SpecChecks.Where.LAPTOP);
+            case EvalJobSpec eval -> SpecChecks.check(eval, SpecChecks.Where.LAPTOP);
+            default -> List.of();
+        };
         broken.forEach(problem -> problems.add(where + problem.path() + ": " + problem.message()));
         Resource resource = new Resource(kind, name, spec, file);
         Resource other = found.putIfAbsent(resource.key(), resource);

@@ -34,7 +34,8 @@ final class Order {
     static List<Resource> of(List<Resource> resources, Optional<String> only) {
         Order order = new Order(resources);
         List<Resource> wanted = resources.stream()
-                .filter(r -> only.isEmpty() || r.name().equals(only.get()) || r.key().equals(only.get()))
+                .filter(r ->
+                        only.isEmpty() || r.name().equals(only.get()) || r.key().equals(only.get()))
                 .toList();
         if (wanted.isEmpty()) {
             throw TrainerException.configuration("--only " + only.orElse("") + ": there is no such resource; there are "
@@ -54,8 +55,9 @@ final class Order {
         for (Reference reference : references(resource)) {
             Resource target = byKey.get(Resource.key(reference.kind(), reference.name()));
             if (target == null) {
-                throw TrainerException.configuration(resource.file() + ": " + resource.key() + ": " + reference.path()
-                        + " names " + reference.kind() + " " + reference.name() + ", which is in none of the manifests");
+                throw TrainerException.configuration(
+                        resource.file() + ": " + resource.key() + ": " + reference.path() + " names " + reference.kind()
+                                + " " + reference.name() + ", which is in none of the manifests");
             }
             visit(target);
         }

@@ -39,7 +39,6 @@ final class RunCommand {
     private final PrintStream err;
     private final StopSignal stop = new StopSignal();
 
-
     RunCommand(List<String> words, Map<String, String> environment, PrintStream out, PrintStream err) {
         this.arguments = Arguments.parse(words, List.of("--only", "--processes"), List.of("--mount"));
         this.environment = environment;
@@ -55,13 +54,14 @@ final class RunCommand {
         }
         Map<String, Path> mounts = mounts();
         int processes = arguments.number("--processes", MAX_PROCESSES).orElse(1);
-        List<Resource> resources = ManifestFiles.read(
-                arguments.words().stream().map(Path::of).toList(), out::println);
+        List<Resource> resources =
+                ManifestFiles.read(arguments.words().stream().map(Path::of).toList(), out::println);
         List<Resource> order = Order.of(resources, arguments.one("--only"));
         Locations locations = Locations.of(mounts);
         requireMounts(order, locations);
         Signals.onTermination(stop, GRACE, () -> {
-            err.println("Terminated: the work did not end within " + GRACE.toSeconds() + " s; run the same command to go on");
+            err.println("Terminated: the work did not end within " + GRACE.toSeconds()
+                    + " s; run the same command to go on");
             err.flush();
             Runtime.getRuntime().halt(ExitCode.Terminated.code());
         });
@@ -108,9 +108,8 @@ final class RunCommand {
                     : 1;
             int nodes = resource.spec() instanceof TrainingSpec ? processes : 1;
             FrozenJob job = freezer.freeze(resource, attempt, nodes);
-            TerminationMessage words = nodes == 1
-                    ? inProcess(job, locations)
-                    : Children.run(job, mounts, environment, stop, out::println);
+            TerminationMessage words =
+                    nodes == 1 ? inProcess(job, locations) : Children.run(job, mounts, environment, stop, out::println);
             if (words.reason().equals(ExitCode.Completed.name())) {
                 Completed.write(folder, key, words);
             }
@@ -130,8 +129,8 @@ final class RunCommand {
         if (job.kind() != Kind.Dataset) {
             Torch.start().threads(threads);
         }
-        try (Watchdog watchdog = new Watchdog(
-                Duration.ofSeconds(FrozenJobs.failure(job).activeDeadlineSeconds()), late -> {
+        try (Watchdog watchdog =
+                new Watchdog(Duration.ofSeconds(FrozenJobs.failure(job).activeDeadlineSeconds()), late -> {
                     err.println(ExitCode.StepDeadlineExceeded + ": " + late);
                     err.flush();
                     Runtime.getRuntime().halt(ExitCode.StepDeadlineExceeded.code());

@@ -8,14 +8,15 @@ import io.vlmoperator.api.run.TerminationMessage;
 import io.vlmoperator.api.status.BenchmarkResult;
 import io.vlmoperator.api.status.Checkpoint;
 import io.vlmoperator.trainer.Locations;
-import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.checkpoint.Faults;
+import io.vlmoperator.trainer.data.DatasetBuilder;
 import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.metric.Progress;
 import io.vlmoperator.trainer.train.RunFacts;
 import io.vlmoperator.trainer.train.StopSignal;
 import io.vlmoperator.trainer.train.Trainer;
 import io.vlmoperator.trainer.train.Watchdog;
+import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -40,6 +41,9 @@ record Stage(
         RunFacts facts,
         int threads,
         Consumer<String> log) {
+
+    /** How long pod 0 of a Dataset waits without any news of the others. */
+    private static final Duration PATIENCE = Duration.ofMinutes(30);
 
     /** What a stage made, besides its files. */
     record Made(Optional<DatasetSummary> dataset, List<BenchmarkResult> results) {
@@ -91,7 +95,7 @@ record Stage(
                             job,
                             locations,
                             ranks,
-                            new TrainingData(locations),
+                            new TrainingData(locations, threads),
                             progress,
                             stop,
                             watchdog,
@@ -104,11 +108,21 @@ record Stage(
     }
 
     private Made dataset() {
-        throw new TrainerException(ExitCode.InternalError, "Datasets are not built in yet");
+        Optional<DatasetSummary> summary = new DatasetBuilder(
+                        job.dataset(), locations, new DatasetBuilder.Options(index, job.nodes(), threads, PATIENCE))
+                .build((done, total) -> {
+                    progress.report(report(done, total, Optional.empty(), List.of()), done == total);
+                    log.accept("shard %d of %d%s".formatted(done, total, percent(done, total)));
+                });
+        summary.ifPresent(all -> {
+            progress.report(report(1, 1, summary, List.of()), true);
+            all.rejected().forEach(r -> log.accept("rejected: %d x %s".formatted(r.count(), r.reason())));
+        });
+        return new Made(summary, List.of());
     }
 
     private Made evaluate() {
-        throw new TrainerException(ExitCode.InternalError, "EvalJobs are not built in yet");
+        throw io.vlmoperator.trainer.TrainerException.configuration("EvalJobs are not connected yet");
     }
 
     private static ProgressReport report(

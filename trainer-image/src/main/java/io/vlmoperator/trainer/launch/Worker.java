@@ -59,11 +59,17 @@ final class Worker {
                     e.code().name(), Ending.message(e), null, null, null, null, null, null, null, null));
         }
         switch (job.kind()) {
-            case PretrainJob, SFTJob -> Signals.onTermination(
-                    stop, grace(), () -> halt(ExitCode.Terminated, "no time was left to save; see the newest checkpoint", index));
+            case PretrainJob, SFTJob ->
+                Signals.onTermination(
+                        stop,
+                        grace(),
+                        () -> halt(ExitCode.Terminated, "no time was left to save; see the newest checkpoint", index));
             // Whatever they have finished is on the disk, and the rest is done again.
-            case Dataset, EvalJob -> Signals.onTermination(
-                    stop, Duration.ZERO, () -> halt(ExitCode.Terminated, "ended by a signal; what is finished stays", index));
+            case Dataset, EvalJob ->
+                Signals.onTermination(
+                        stop,
+                        Duration.ZERO,
+                        () -> halt(ExitCode.Terminated, "ended by a signal; what is finished stays", index));
         }
         Thread.setDefaultUncaughtExceptionHandler(
                 (thread, e) -> halt(Ending.code(e), Ending.message(e) + " (in " + thread.getName() + ")", index));
@@ -117,8 +123,8 @@ final class Worker {
                 err.println(message.reason() + ": " + message.message());
                 err.flush();
             }
-            Path file = Path.of(environment.getOrDefault(
-                    PodEnvironment.TERMINATION_LOG, PodEnvironment.DEFAULT_TERMINATION_LOG));
+            Path file = Path.of(
+                    environment.getOrDefault(PodEnvironment.TERMINATION_LOG, PodEnvironment.DEFAULT_TERMINATION_LOG));
             try {
                 Ending.write(file, message);
             } catch (IOException e) {
@@ -135,8 +141,9 @@ final class Worker {
     private FrozenJob job() {
         String file = environment.get(PodEnvironment.JOB_FILE);
         if (file == null) {
-            throw TrainerException.configuration(PodEnvironment.JOB_FILE
-                    + " is not set. 'worker' runs inside the operator's pods; to run manifests here use 'vlm-trainer run'");
+            throw TrainerException.configuration(
+                    PodEnvironment.JOB_FILE
+                            + " is not set. 'worker' runs inside the operator's pods; to run manifests here use 'vlm-trainer run'");
         }
         try {
             FrozenJob job = Json.read(Path.of(file), MAX_JOB_BYTES, FrozenJob.class);
@@ -171,10 +178,12 @@ final class Worker {
     /** Until the first step, or for the whole of a job that has no steps, which the operator watches. */
     private static Duration startLimit(FrozenJob job) {
         return switch (job.kind()) {
-            case PretrainJob, SFTJob -> Duration.ofSeconds(FrozenJobs.failure(job).startupDeadlineSeconds())
-                    .plus(AFTER_STEP_LIMIT);
-            case Dataset, EvalJob -> Duration.ofSeconds(FrozenJobs.failure(job).activeDeadlineSeconds())
-                    .plus(AFTER_STEP_LIMIT);
+            case PretrainJob, SFTJob ->
+                Duration.ofSeconds(FrozenJobs.failure(job).startupDeadlineSeconds())
+                        .plus(AFTER_STEP_LIMIT);
+            case Dataset, EvalJob ->
+                Duration.ofSeconds(FrozenJobs.failure(job).activeDeadlineSeconds())
+                        .plus(AFTER_STEP_LIMIT);
         };
     }
 
@@ -193,8 +202,8 @@ final class Worker {
         String meeting = environment.getOrDefault(PodEnvironment.RENDEZVOUS, "");
         int colon = meeting.lastIndexOf(':');
         if (colon < 1 || !meeting.substring(colon + 1).matches("\\d{1,5}")) {
-            throw TrainerException.configuration(PodEnvironment.RENDEZVOUS + "='" + meeting
-                    + "', but a job of " + world + " workers needs HOST:PORT of worker 0");
+            throw TrainerException.configuration(PodEnvironment.RENDEZVOUS + "='" + meeting + "', but a job of " + world
+                    + " workers needs HOST:PORT of worker 0");
         }
         return TcpRing.connect(
                 new Membership(
@@ -218,8 +227,10 @@ final class Worker {
         try {
             return HttpProgress.start(
                     URI.create(url),
-                    Optional.ofNullable(environment.get(PodEnvironment.PROGRESS_CA)).map(Path::of),
-                    Optional.ofNullable(environment.get(PodEnvironment.PROGRESS_TOKEN)).map(Path::of),
+                    Optional.ofNullable(environment.get(PodEnvironment.PROGRESS_CA))
+                            .map(Path::of),
+                    Optional.ofNullable(environment.get(PodEnvironment.PROGRESS_TOKEN))
+                            .map(Path::of),
                     job.uid(),
                     job.attempt(),
                     log);

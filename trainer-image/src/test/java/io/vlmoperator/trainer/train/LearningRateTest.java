@@ -19,7 +19,9 @@ class LearningRateTest {
         for (JsonNode row : rows) {
             long total = row.path("total").asLong();
             LearningRate rate = new LearningRate(0.03, Schedule.Decay.Cosine, total);
-            assertThat(rate.warmup()).as("warm-up of %d", total).isEqualTo(row.path("warmup").asLong());
+            assertThat(rate.warmup())
+                    .as("warm-up of %d", total)
+                    .isEqualTo(row.path("warmup").asLong());
             for (JsonNode pair : row.path("factor")) {
                 assertThat(rate.factor(pair.get(0).asLong()))
                         .as("update %s of %d", pair.get(0), total)

@@ -55,8 +55,7 @@ final class TinyRun {
     }
 
     FrozenJob job(int world) throws IOException {
-        String spec =
-                """
+        String spec = """
                 {"model":{"language":{"tokenizer":"file://ROOT/tokenizer","config":{"hiddenSize":16,"intermediateSize":32,
                 "numHiddenLayers":2,"numAttentionHeads":2,"numKeyValueHeads":1,"vocabSize":2048}},
                 "vision":{"config":{"imageSize":8,"patchSize":4,"hiddenSize":16,"intermediateSize":32,"numHiddenLayers":2,
@@ -64,29 +63,49 @@ final class TinyRun {
                 "data":[{"dataset":"made-up"}],"batch":{"globalSize":8,"microSize":MICRO,"contextLength":32},
                 "optimizer":OPTIMIZER,"schedule":{"warmupRatio":0.1,"stopAfter":{"steps":STEPS}},
                 "loss":{"normalization":"NORM"},"precision":"Float32","output":{"location":"file://ROOT/run"},
-                "checkpoints":{"everySteps":EVERY,"keep":{"last":2,"best":{"count":1,"metric":{"loss":{}}}}}}"""
-                        .replace("ROOT", root.toString())
-                        .replace("MICRO", Integer.toString(microSize))
-                        .replace("STEPS", Integer.toString(steps))
-                        .replace("EVERY", Integer.toString(everySteps))
-                        .replace("NORM", normalization)
-                        .replace("OPTIMIZER", optimizer);
+                "checkpoints":{"everySteps":EVERY,"keep":{"last":2,"best":{"count":1,"metric":{"loss":{}}}}}}""".replace("ROOT", root.toString())
+                .replace("MICRO", Integer.toString(microSize))
+                .replace("STEPS", Integer.toString(steps))
+                .replace("EVERY", Integer.toString(everySteps))
+                .replace("NORM", normalization)
+                .replace("OPTIMIZER", optimizer);
         return new FrozenJob(
-                1, Kind.PretrainJob, "local", "tiny", "uid-1", attempt, world, 1, null,
-                Json.read(spec.getBytes(StandardCharsets.UTF_8), PretrainJobSpec.class), null, null, List.of(), null);
+                1,
+                Kind.PretrainJob,
+                "local",
+                "tiny",
+                "uid-1",
+                attempt,
+                world,
+                1,
+                null,
+                Json.read(spec.getBytes(StandardCharsets.UTF_8), PretrainJobSpec.class),
+                null,
+                null,
+                List.of(),
+                null);
     }
 
     /** An SFTJob from this run's newest checkpoint, with four times the visual tokens. */
     FrozenJob sft() throws IOException {
-        String spec =
-                """
+        String spec = """
                 {"from":{"location":"file://ROOT/run"},"model":{"projector":{"tokensPerImage":4},"train":["Projector"]},
                 "data":[{"dataset":"made-up"}],"batch":{"globalSize":8,"microSize":2,"contextLength":32},
-                "schedule":{"stopAfter":{"steps":3}},"precision":"Float32","output":{"location":"file://ROOT/sft"}}"""
-                        .replace("ROOT", root.toString());
+                "schedule":{"stopAfter":{"steps":3}},"precision":"Float32","output":{"location":"file://ROOT/sft"}}""".replace("ROOT", root.toString());
         return new FrozenJob(
-                1, Kind.SFTJob, "local", "tiny", "uid-2", 1, 1, 1, null, null,
-                Json.read(spec.getBytes(StandardCharsets.UTF_8), SFTJobSpec.class), null, List.of(),
+                1,
+                Kind.SFTJob,
+                "local",
+                "tiny",
+                "uid-2",
+                1,
+                1,
+                1,
+                null,
+                null,
+                Json.read(spec.getBytes(StandardCharsets.UTF_8), SFTJobSpec.class),
+                null,
+                List.of(),
                 new FrozenJob.ResolvedCheckpoint("file://" + root + "/run", null, null));
     }
 
@@ -104,7 +123,9 @@ final class TinyRun {
                             Locations.of(Map.of()),
                             communicator,
                             (j, model, tokenizer) -> new MadeUp(
-                                    model.projector().tokensPerImage(), SpecDigest.training(job).batch().globalSize(), stepMillis),
+                                    model.projector().tokensPerImage(),
+                                    SpecDigest.training(job).batch().globalSize(),
+                                    stepMillis),
                             progress,
                             stop,
                             watchdog,

@@ -53,7 +53,9 @@ class TrainerTest {
                 .map(l -> Double.parseDouble(l.split(":")[1]))
                 .toList();
         assertThat(losses).hasSize(60);
-        assertThat(losses.getLast()).as("loss after 60 steps; it began with %s", losses.getFirst()).isLessThan(1.0);
+        assertThat(losses.getLast())
+                .as("loss after 60 steps; it began with %s", losses.getFirst())
+                .isLessThan(1.0);
         assertThat(run.log).anyMatch(l -> l.startsWith("step 60/60  loss ")).anyMatch(l -> l.startsWith("MFU = "));
         assertThat(run.facts.export()).isPresent();
         assertThat(run.facts.checkpoints().getFirst().step()).isEqualTo(60);
@@ -118,7 +120,8 @@ class TrainerTest {
                 int wanted = 4 * attempt + random.nextInt(4);
                 while (process.isAlive()
                         && System.nanoTime() < deadline
-                        && (!Files.exists(metrics) || Files.readAllLines(metrics).size() < wanted)) {
+                        && (!Files.exists(metrics)
+                                || Files.readAllLines(metrics).size() < wanted)) {
                     Thread.sleep(5);
                 }
             } finally {
@@ -188,8 +191,14 @@ class TrainerTest {
                 all.add(threads.submit(() -> {
                     try (Communicator ring = TcpRing.connect(
                             new Membership(
-                                    "uid-1", run.attempt, rank, job.nodes(), "127.0.0.1", port,
-                                    Duration.ofSeconds(30), Duration.ofSeconds(60)),
+                                    "uid-1",
+                                    run.attempt,
+                                    rank,
+                                    job.nodes(),
+                                    "127.0.0.1",
+                                    port,
+                                    Duration.ofSeconds(30),
+                                    Duration.ofSeconds(60)),
                             Optional.of("127.0.0.1"),
                             Optional.empty())) {
                         run.train(job, ring);
@@ -222,7 +231,9 @@ class TrainerTest {
         again.attempt = 2;
         again.everySteps = 5;
         again.train();
-        assertThat(again.facts.resumedFrom()).as("the one before step 20 that is kept").contains(15L);
+        assertThat(again.facts.resumedFrom())
+                .as("the one before step 20 that is kept")
+                .contains(15L);
         assertThat(again.facts.warnings()).anyMatch(w -> w.contains("step 20 is skipped") && w.contains("damaged"));
         assertThat(again.weights()).isEqualTo(straight.weights());
     }
@@ -237,7 +248,8 @@ class TrainerTest {
             }
         };
         assertThatThrownBy(run::train)
-                .isInstanceOfSatisfying(TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.Fenced));
+                .isInstanceOfSatisfying(
+                        TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.Fenced));
         assertThat(RunFolder.at(run.run()).complete())
                 .extracting(RunFolder.Complete::step)
                 .containsExactly(5L);
@@ -252,7 +264,8 @@ class TrainerTest {
         run.everySteps = 1;
         run.optimizer = "{\"learningRate\":1e38,\"gradientClip\":1e30}";
         assertThatThrownBy(run::train)
-                .isInstanceOfSatisfying(TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.NonFinite))
+                .isInstanceOfSatisfying(
+                        TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.NonFinite))
                 .hasMessageContaining("the weights were not changed");
         assertThat(RunFolder.at(run.run()).complete()).isNotEmpty();
     }
@@ -283,7 +296,8 @@ class TrainerTest {
             hurried.stop.request("SIGTERM", Duration.ZERO);
         });
         assertThatThrownBy(hurried::train)
-                .isInstanceOfSatisfying(TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.Terminated))
+                .isInstanceOfSatisfying(
+                        TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.Terminated))
                 .hasMessageContaining("will be done again");
         second.join();
         assertThat(RunFolder.at(hurried.run()).complete()).isEmpty();
@@ -297,11 +311,24 @@ class TrainerTest {
         sft.train(sft.sft(), new io.vlmoperator.trainer.dist.Single());
         ModelLoader.Source source = ModelLoader.find(run.root.resolve("sft"), Optional.empty());
         assertThat(source.config().projector().tokensPerImage()).isEqualTo(4);
-        assertThat(source.manifest().orElseThrow().files()).anyMatch(f -> f.name().startsWith("frozen-"));
+        assertThat(source.manifest().orElseThrow().files())
+                .anyMatch(f -> f.name().startsWith("frozen-"));
         TinyRun resumed = new TinyRun(run.root);
         FrozenJob first = sft.sft();
         FrozenJob second = new FrozenJob(
-                1, first.kind(), "local", "tiny", "uid-2", 2, 1, 1, null, null, first.sft(), null, List.of(),
+                1,
+                first.kind(),
+                "local",
+                "tiny",
+                "uid-2",
+                2,
+                1,
+                1,
+                null,
+                null,
+                first.sft(),
+                null,
+                List.of(),
                 first.checkpoint());
         resumed.train(second, new io.vlmoperator.trainer.dist.Single());
         assertThat(resumed.facts.resumedFrom()).contains(3L);
