@@ -10,7 +10,7 @@ MVN := mvn -B -q
 
 # The local cluster's run folder, and what its node can run: IMAGE=EXECUTABLE ...
 CLUSTER_DIR ?= $(CURDIR)/.run/cluster
-CLUSTER_PROGRAMS ?= busybox=/bin/sh $(if $(wildcard trainer-image/bin/vlm-trainer),vlm-operator/trainer=$(CURDIR)/trainer-image/bin/vlm-trainer)
+CLUSTER_PROGRAMS ?= busybox=/bin/sh $(if $(wildcard trainer-image/bin/vlm-trainer),vlm-operator/trainer=$(CURDIR)/trainer-image/bin/vlm-trainer) $(if $(wildcard operator/bin/vlm-operator),vlm-operator/operator=$(CURDIR)/operator/bin/vlm-operator)
 VLM_LOCAL := src/local/bin/vlm-local
 
 .PHONY: help jdk build demo demo-stop test lint format crds tools local-build cluster cluster-stop

@@ -123,7 +123,9 @@ final class NodeCommand implements Callable<Integer> {
         Files.deleteIfExists(readyFile());
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-        command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
+        ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
+                .filter(option -> !option.equals("-XX:+AutoCreateSharedArchive")) // it would delay the node's end
+                .forEach(command::add);
         command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName(), "node"));
         command.addAll(List.of("--dir", run.path().toString(), "--name", name, "--gpus", Integer.toString(gpus)));
         programs.forEach(program -> {

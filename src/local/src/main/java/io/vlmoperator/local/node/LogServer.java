@@ -39,6 +39,7 @@ final class LogServer implements AutoCloseable {
     private static final String READER = "kube-apiserver-kubelet-client";
 
     private final HttpsServer server;
+    private final NodeFolder folder;
     private final String address;
     private final String certificate;
     private final BiFunction<String, String, Optional<PodRunner>> pods;
@@ -47,10 +48,12 @@ final class LogServer implements AutoCloseable {
 
     private LogServer(
             HttpsServer server,
+            NodeFolder folder,
             String address,
             String certificate,
             BiFunction<String, String, Optional<PodRunner>> pods) {
         this.server = server;
+        this.folder = folder;
         this.address = address;
         this.certificate = certificate;
         this.pods = pods;
@@ -82,7 +85,7 @@ final class LogServer implements AutoCloseable {
                     }
                 });
                 Files2.writeAtomically(folder.addressFile(), address + "\n");
-                return new LogServer(server, address, certificate, pods);
+                return new LogServer(server, folder, address, certificate, pods);
             } catch (IOException e) {
                 last = e;
                 if (attempt == 0 && before.isPresent()) {
@@ -118,7 +121,9 @@ final class LogServer implements AutoCloseable {
                     .getPeerPrincipal()
                     .getName();
             String[] path = exchange.getRequestURI().getPath().split("/");
-            if (!caller.contains("CN=" + READER)) {
+            if (folder.lost()) {
+                answer(exchange, 503, "this node is lost\n");
+            } else if (!caller.contains("CN=" + READER)) {
                 answer(exchange, 403, "only the API server may ask");
             } else if (path.length == 2 && path[1].equals("healthz")) {
                 answer(exchange, 200, "ok");
