@@ -45,6 +45,11 @@ final class Addresses {
         return free.remove(host) && used.add(host);
     }
 
+    /** Whether the address is one of this node's that is in use. */
+    synchronized boolean has(String address) {
+        return address.startsWith(prefix) && used.contains(Integer.valueOf(address.substring(prefix.length())));
+    }
+
     synchronized void give(String address) {
         Integer host = Integer.valueOf(address.substring(prefix.length()));
         if (used.remove(host)) {

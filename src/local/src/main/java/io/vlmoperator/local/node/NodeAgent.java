@@ -86,6 +86,7 @@ final class NodeAgent implements AutoCloseable {
 
     /** Registers the node, takes up or clears away what was left, and begins. Returns when pods can be bound. */
     void start() throws InterruptedException {
+        folder.restore(); // a node that is started is not lost
         register();
         names.start();
         logs.start();
@@ -139,7 +140,7 @@ final class NodeAgent implements AutoCloseable {
                     && informer.getStore().list().stream()
                             .noneMatch(known -> known.getMetadata().getUid().equals(uid))) {
                 pod.killAll();
-                pod.owner().ifPresent(owner -> addresses.give(owner.address()));
+                pod.owner().map(PodFolder.Owner::address).filter(addresses::has).ifPresent(addresses::give);
                 Files2.deleteTree(Volumes.memoryFolder(uid));
                 Files2.deleteTree(pod.path());
             }
@@ -159,12 +160,14 @@ final class NodeAgent implements AutoCloseable {
         PodFolder place = new PodFolder(folder.pods().resolve(uid));
         try {
             String address = place.owner().map(PodFolder.Owner::address).orElse("");
-            if (!address.startsWith(logs.address().substring(0, logs.address().lastIndexOf('.') + 1))) {
+            boolean over = pod.getStatus() != null
+                    && StatusBuilder.terminal(
+                            Optional.ofNullable(pod.getStatus().getPhase()).orElse("Pending"));
+            if (!over && !addresses.has(address)) {
                 place.killAll(); // what runs there listens on an address that is no longer this node's
                 address = addresses.take();
                 Files2.privateFolder(place.path());
-                place.writeOwner(new PodFolder.Owner(
-                        pod.getMetadata().getNamespace(), pod.getMetadata().getName(), uid, address));
+                place.writeOwner(owner(pod, address));
             }
             PodRunner runner = new PodRunner(this, pod, place, address);
             runners.put(uid, runner);
@@ -368,14 +371,28 @@ final class NodeAgent implements AutoCloseable {
         return runners.values();
     }
 
-    /** The pod is over; its name stays known until its object goes. */
+    /** The pod is over: its address is free, its logs stay until its object goes. */
     void podEnded(PodRunner runner) {
-        LOG.log(Level.FINE, () -> runner.pod().getMetadata().getName() + " is over");
+        names.remove(runner);
+        if (runner.releaseAddress()) {
+            runner.folder().writeOwner(owner(runner.pod(), ""));
+            addresses.give(runner.address());
+        }
     }
 
     void podGone(PodRunner runner) {
         runners.remove(runner.pod().getMetadata().getUid());
-        addresses.give(runner.address());
+        if (runner.releaseAddress()) {
+            addresses.give(runner.address());
+        }
+    }
+
+    private static PodFolder.Owner owner(Pod pod, String address) {
+        return new PodFolder.Owner(
+                pod.getMetadata().getNamespace(),
+                pod.getMetadata().getName(),
+                pod.getMetadata().getUid(),
+                address);
     }
 
     /** Ends the node and leaves the pods' processes running, as the end of a kubelet does. */

@@ -1,5 +1,6 @@
 package io.vlmoperator.local.node;
 
+import io.vlmoperator.local.Files2;
 import io.vlmoperator.local.LocalClusterException;
 import io.vlmoperator.local.Proc;
 import java.io.IOException;
@@ -91,7 +92,10 @@ public record NodeFolder(Path path) {
 
     /** Ends all processes of all pods; for when the node itself has ended. */
     public void killPods() {
-        PodFolder.all(pods()).forEach(PodFolder::killAll);
+        PodFolder.all(pods()).forEach(pod -> {
+            pod.killAll();
+            Files2.deleteTree(Volumes.memoryFolder(pod.path().getFileName().toString()));
+        });
     }
 
     /**

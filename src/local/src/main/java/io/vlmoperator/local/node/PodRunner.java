@@ -56,6 +56,7 @@ final class PodRunner {
     private boolean ending;
     private boolean over;
     private boolean deleted;
+    private volatile boolean holdsAddress;
     private JsonNode written = NodeClient.object();
 
     PodRunner(NodeAgent agent, Pod pod, PodFolder folder, String address) {
@@ -64,6 +65,7 @@ final class PodRunner {
         this.folder = folder;
         this.uid = pod.getMetadata().getUid();
         this.address = address;
+        this.holdsAddress = !address.isEmpty();
         this.policy = StatusBuilder.RestartPolicy.of(pod.getSpec().getRestartPolicy());
         for (Container container :
                 Optional.ofNullable(pod.getSpec().getInitContainers()).orElse(List.of())) {
@@ -112,6 +114,13 @@ final class PodRunner {
 
     String address() {
         return address;
+    }
+
+    /** Gives the address up, once; says whether it was held. */
+    boolean releaseAddress() {
+        boolean held = holdsAddress;
+        holdsAddress = false;
+        return held;
     }
 
     List<ContainerRunner> all() {
@@ -216,7 +225,7 @@ final class PodRunner {
         containers.forEach(container -> container.showBackoff(policy));
         writeStatus();
         if (over) {
-            agent.podEnded(this);
+            agent.podEnded(this); // as in a cluster, others may have its address from now on
         } else if (places.isPresent() && now.isAfter(refreshAt)) {
             refreshAt = now.plus(REFRESH);
             try {
@@ -280,7 +289,10 @@ final class PodRunner {
         Container container = runner.container();
         if (agent.images().find(container.getImage()).isEmpty()) {
             String message = agent.images().unknown(container.getImage());
-            boolean first = reported.add("pull " + container.getName());
+            boolean first;
+            synchronized (reported) {
+                first = reported.add("pull " + container.getName());
+            }
             runner.waiting(
                     first ? "ErrImagePull" : "ImagePullBackOff", (first ? "" : "Back-off pulling image: ") + message);
             warn("Failed", "Failed to pull image \"" + container.getImage() + "\": " + message);
