@@ -19,9 +19,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
-/** The CRDs as the types generate them: file name to YAML. The checked-in copies lie in {@code crds/crds}. */
+/** The CRDs as the types generate them: file name to YAML. Checked in twice: for people, and where Helm finds them. */
 final class CrdFiles {
-    static final Path CHECKED_IN = Path.of("crds");
+    static final List<Path> CHECKED_IN = List.of(Path.of("crds"), Path.of("../charts/vlm-operator/files/crds"));
     static final List<Class<? extends HasMetadata>> KINDS =
             List.of(Dataset.class, PretrainJob.class, SFTJob.class, EvalJob.class);
 

@@ -8,33 +8,41 @@ import io.fabric8.kubernetes.api.model.apiextensions.v1.JSONSchemaProps;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** The checked-in CRDs say what the types say, and leave nothing unbounded or unexplained. */
 class CrdFilesTest {
     private static final Map<String, String> GENERATED = CrdFiles.generate();
 
-    @Test
-    void checkedInFilesAreThoseOfTheTypes() throws IOException {
+    static Stream<Path> folders() {
+        return CrdFiles.CHECKED_IN.stream();
+    }
+
+    @ParameterizedTest
+    @MethodSource("folders")
+    void checkedInFilesAreThoseOfTheTypes(Path folder) throws IOException {
         if (Boolean.getBoolean("vlm.crds.write")) {
-            Files.createDirectories(CrdFiles.CHECKED_IN);
+            Files.createDirectories(folder);
             for (Map.Entry<String, String> file : GENERATED.entrySet()) {
-                Files.writeString(CrdFiles.CHECKED_IN.resolve(file.getKey()), file.getValue());
+                Files.writeString(folder.resolve(file.getKey()), file.getValue());
             }
         }
-        try (var names = Files.list(CrdFiles.CHECKED_IN)) {
+        try (var names = Files.list(folder)) {
             assertThat(names.map(path -> path.getFileName().toString()))
-                    .as("files in crds/crds")
+                    .as("files in %s", folder)
                     .containsExactlyInAnyOrderElementsOf(GENERATED.keySet());
         }
         for (Map.Entry<String, String> file : GENERATED.entrySet()) {
-            assertThat(Files.readString(CrdFiles.CHECKED_IN.resolve(file.getKey())))
-                    .as(
-                            "crds/crds/%s is older than the types: run `make crds` and look at the difference",
-                            file.getKey())
+            Path checkedIn = folder.resolve(file.getKey());
+            assertThat(Files.readString(checkedIn))
+                    .as("%s is older than the types: run `make crds` and look at the difference", checkedIn)
                     .isEqualTo(file.getValue());
         }
     }
