@@ -83,13 +83,10 @@ class ChartOnApiServerTest {
     @Test
     void thePodIsRestricted() throws IOException {
         String namespace = server.namespace("chart-restricted");
-        server.admin()
-                .namespaces()
-                .withName(namespace)
-                .edit(n -> {
-                    n.getMetadata().getLabels().put("pod-security.kubernetes.io/enforce", "restricted");
-                    return n;
-                });
+        server.admin().namespaces().withName(namespace).edit(n -> {
+            n.getMetadata().getLabels().put("pod-security.kubernetes.io/enforce", "restricted");
+            return n;
+        });
         Deployment deployment = objects(template("--set", "crds.install=false")).stream()
                 .filter(Deployment.class::isInstance)
                 .map(Deployment.class::cast)
@@ -117,7 +114,11 @@ class ChartOnApiServerTest {
         copy(Helm.CHART, older);
         Path crd = older.resolve("files/crds/pretrainjobs.yaml");
         CustomResourceDefinition old = Serialization.unmarshal(Files.readString(crd), CustomResourceDefinition.class);
-        old.getSpec().getVersions().getFirst().getAdditionalPrinterColumns().removeIf(c -> c.getName().equals("Loss"));
+        old.getSpec()
+                .getVersions()
+                .getFirst()
+                .getAdditionalPrinterColumns()
+                .removeIf(c -> c.getName().equals("Loss"));
         Files.writeString(crd, Serialization.asYaml(old));
         // The CRDs of this API server were applied without Helm.
         helm("upgrade", "--install", "up", older.toString(), "-n", namespace, "--take-ownership")
@@ -127,7 +128,8 @@ class ChartOnApiServerTest {
                 .resource(Specs.resource("pretrain", "survivor", Specs.none()))
                 .inNamespace(namespace)
                 .create();
-        helm("upgrade", "--install", "up", Helm.CHART.toString(), "-n", namespace).succeeded();
+        helm("upgrade", "--install", "up", Helm.CHART.toString(), "-n", namespace)
+                .succeeded();
         assertThat(columns()).contains("Loss");
         helm("uninstall", "up", "-n", namespace).succeeded();
         GenericKubernetesResource survivor = server.admin()

@@ -64,7 +64,9 @@ class ExamplesOnApiServerTest {
                     .fieldValidation(Validation.STRICT)
                     .create();
             if (object instanceof GenericKubernetesResource resource) {
-                assertThat(problems(resource)).as("%s %s", file, resource.getKind()).isEmpty();
+                assertThat(problems(resource))
+                        .as("%s %s", file, resource.getKind())
+                        .isEmpty();
             }
         }
     }

@@ -46,7 +46,13 @@ class RolesOnApiServerTest {
                 .run(
                         server.cluster().kubeconfig(),
                         List.of(
-                                "install", "vlm-operator", Helm.CHART.toString(), "-n", OWN, "--set", "crds.install=false"))
+                                "install",
+                                "vlm-operator",
+                                Helm.CHART.toString(),
+                                "-n",
+                                OWN,
+                                "--set",
+                                "crds.install=false"))
                 .succeeded();
     }
 
@@ -102,8 +108,10 @@ class RolesOnApiServerTest {
     void secretsOfItsOwn() {
         assertThat(allowed(OPERATOR, "create", "", "secrets", OWN)).isTrue();
         assertThat(allowed(OPERATOR, "list", "", "secrets", OWN)).isFalse();
-        assertThat(allowedName(OPERATOR, "update", "", "secrets", OWN, "vlm-operator-tls")).isTrue();
-        assertThat(allowedName(OPERATOR, "get", "", "secrets", OWN, "someone-elses")).isFalse();
+        assertThat(allowedName(OPERATOR, "update", "", "secrets", OWN, "vlm-operator-tls"))
+                .isTrue();
+        assertThat(allowedName(OPERATOR, "get", "", "secrets", OWN, "someone-elses"))
+                .isFalse();
     }
 
     /** Whoever may edit a namespace may work with the four kinds there, and nobody but the operator writes a status. */
@@ -116,7 +124,8 @@ class RolesOnApiServerTest {
             eventually(() -> allowed("ann", "create", "vlm-operator.io", kind, USERS));
             eventually(() -> allowed("bob", "list", "vlm-operator.io", kind, USERS));
             assertThat(allowed("bob", "create", "vlm-operator.io", kind, USERS)).isFalse();
-            assertThat(allowed("ann", "patch", "vlm-operator.io", kind + "/status", USERS)).isFalse();
+            assertThat(allowed("ann", "patch", "vlm-operator.io", kind + "/status", USERS))
+                    .isFalse();
         }
     }
 
@@ -159,7 +168,8 @@ class RolesOnApiServerTest {
                             .build())
                     .inNamespace(USERS)
                     .create();
-            assertThatThrownBy(() -> operator.secrets().inNamespace(USERS).list()).hasMessageContaining("forbidden");
+            assertThatThrownBy(() -> operator.secrets().inNamespace(USERS).list())
+                    .hasMessageContaining("forbidden");
         }
     }
 
@@ -172,13 +182,18 @@ class RolesOnApiServerTest {
                 break;
             }
             String[] cells = line.split("\\|");
-            if (cells.length > 4 && !cells[1].contains("---") && !cells[1].strip().equals("group")) {
+            if (cells.length > 4
+                    && !cells[1].contains("---")
+                    && !cells[1].strip().equals("group")) {
                 String group = cells[1].replace("`", "").strip();
                 boolean leases = cells[2].contains("leases"); // with more than one replica only
                 for (String resource : leases ? new String[0] : cells[2].split(",")) {
                     for (String verb : cells[3].split(",")) {
                         asked.add(verb.strip() + " " + (group.equals("core") ? "" : group + "/")
-                                + resource.replaceAll("\\(.*", "").replace("`", "").replaceAll(" named ", "#").strip());
+                                + resource.replaceAll("\\(.*", "")
+                                        .replace("`", "")
+                                        .replaceAll(" named ", "#")
+                                        .strip());
                     }
                 }
             }
@@ -187,8 +202,13 @@ class RolesOnApiServerTest {
                 .run(
                         server.cluster().kubeconfig(),
                         List.of(
-                                "template", "vlm-operator", Helm.CHART.toString(), "--set", "crds.install=false",
-                                "--set", "rbac.aggregate=false"))
+                                "template",
+                                "vlm-operator",
+                                Helm.CHART.toString(),
+                                "--set",
+                                "crds.install=false",
+                                "--set",
+                                "rbac.aggregate=false"))
                 .succeeded();
         Set<String> given = new TreeSet<>();
         ChartOnApiServerTest.objects(rendered).stream()
@@ -201,12 +221,16 @@ class RolesOnApiServerTest {
                     for (String resource : rule.getResources()) {
                         for (String verb : rule.getVerbs()) {
                             String group = rule.getApiGroups().getFirst();
-                            String names = rule.getResourceNames().isEmpty() ? "" : "#" + rule.getResourceNames().getFirst();
+                            String names = rule.getResourceNames().isEmpty()
+                                    ? ""
+                                    : "#" + rule.getResourceNames().getFirst();
                             given.add(verb + " " + (group.isEmpty() ? "" : group + "/") + resource + names);
                         }
                     }
                 });
-        assertThat(given).as("the chart's rules against the tables of src/docs/rbac.md").isEqualTo(asked);
+        assertThat(given)
+                .as("the chart's rules against the tables of src/docs/rbac.md")
+                .isEqualTo(asked);
     }
 
     private static void bind(String role, String user) {
