@@ -32,7 +32,7 @@ final class ControlPlane {
     static final String KUBELET_CLIENT = "kube-apiserver-kubelet-client";
 
     private static final String SERVICE_RANGE = "10.0.0.0/16";
-    private static final Duration READY_WITHIN = Duration.ofSeconds(120);
+    private static final Duration READY_WITHIN = Duration.ofSeconds(240);
     private static final int STOP_SECONDS = 15;
 
     private final Path folder;

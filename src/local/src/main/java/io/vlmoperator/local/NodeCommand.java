@@ -24,7 +24,7 @@ import picocli.CommandLine.Option;
 /** {@code vlm-local node}: a node as a process of its own, in the foreground or detached. */
 @Command(name = "node", description = "Run a node that runs pods as processes of this machine.", sortOptions = false)
 final class NodeCommand implements Callable<Integer> {
-    private static final int READY_SECONDS = 60;
+    private static final int READY_SECONDS = 180;
     // They tell of every reconnection while the API server is away. Held here, or a logger is forgotten with its level.
     private static final List<Logger> QUIET = List.of(Logger.getLogger("io.fabric8"), Logger.getLogger("io.vertx"));
 

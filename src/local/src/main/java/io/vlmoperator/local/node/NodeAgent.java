@@ -37,6 +37,7 @@ final class NodeAgent implements AutoCloseable {
     private static final Logger LOG = Logger.getLogger(NodeAgent.class.getName());
     private static final Duration LEASE_EVERY = Duration.ofSeconds(10);
     private static final Duration LOOK_EVERY = Duration.ofSeconds(2);
+    private static final Duration REACHED_WITHIN = Duration.ofSeconds(120);
     private static final int MOST_PODS = 110;
     private static final int EVENT_QUEUE = 500;
 
@@ -116,7 +117,7 @@ final class NodeAgent implements AutoCloseable {
         });
         reserveAddresses();
         informer.start();
-        long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
+        long deadline = System.nanoTime() + REACHED_WITHIN.toNanos();
         while (!informer.hasSynced()) {
             if (System.nanoTime() > deadline) {
                 throw new LocalClusterException("the API server at " + api + " does not list the pods of this node");
@@ -188,7 +189,7 @@ final class NodeAgent implements AutoCloseable {
                 .put("kubernetes.io/os", "linux")
                 .put("kubernetes.io/arch", System.getProperty("os.arch"));
         node.set("status", status());
-        long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
+        long deadline = System.nanoTime() + REACHED_WITHIN.toNanos();
         while (true) {
             try {
                 try {
