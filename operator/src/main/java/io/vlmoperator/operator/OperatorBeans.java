@@ -1,0 +1,124 @@
+package io.vlmoperator.operator;
+
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.javaoperatorsdk.operator.api.config.LeaderElectionConfiguration;
+import io.javaoperatorsdk.operator.api.config.LeaderElectionConfigurationBuilder;
+import io.micrometer.core.instrument.Meter;
+import io.micrometer.core.instrument.Tag;
+import io.micrometer.core.instrument.config.MeterFilter;
+import io.quarkus.arc.lookup.LookupIfProperty;
+import io.quarkus.runtime.ShutdownEvent;
+import io.quarkus.runtime.StartupEvent;
+import io.vlmoperator.operator.engine.Controllers;
+import io.vlmoperator.operator.progress.ProgressService;
+import io.vlmoperator.operator.tls.Authority;
+import io.vlmoperator.operator.web.Overview;
+import jakarta.annotation.Priority;
+import jakarta.enterprise.event.Observes;
+import jakarta.enterprise.inject.Produces;
+import jakarta.inject.Singleton;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+import org.jboss.logging.Logger;
+
+/** Hands the parts to Quarkus; no other class of the operator's core knows the container. */
+@Singleton
+public class OperatorBeans {
+    private static final Logger LOG = Logger.getLogger(OperatorBeans.class);
+    private static final int CERTIFICATE_HOURS = 12;
+
+    private final ScheduledExecutorService renewal = Executors.newSingleThreadScheduledExecutor(run -> {
+        var thread = new Thread(run, "certificate-renewal");
+        thread.setDaemon(true);
+        return thread;
+    });
+
+    /** Before the operator starts (at the default priority) the caches must be full and the endpoint must listen. */
+    void started(@Observes @Priority(1) StartupEvent event, Assembly assembly, Authority authority, KubernetesClient client) {
+        assembly.start();
+        renewal.scheduleWithFixedDelay(
+                () -> {
+                    try {
+                        authority.refresh(client);
+                        assembly.backend().refreshAuthority();
+                    } catch (RuntimeException e) {
+                        LOG.warn("The certificate was not looked after; next try in " + CERTIFICATE_HOURS + " h", e);
+                    }
+                },
+                CERTIFICATE_HOURS,
+                CERTIFICATE_HOURS,
+                TimeUnit.HOURS);
+    }
+
+    void stopping(@Observes ShutdownEvent event, Assembly assembly) {
+        renewal.shutdownNow();
+        assembly.close();
+    }
+
+    @Produces
+    @Singleton
+    Settings settings() {
+        return Settings.of(System.getenv());
+    }
+
+    @Produces
+    @Singleton
+    Authority authority() {
+        return OperatorMain.authority();
+    }
+
+    @Produces
+    @Singleton
+    Assembly assembly(KubernetesClient client, Settings settings, Authority authority) {
+        return new Assembly(client, settings, authority::trusted, Clock.systemUTC());
+    }
+
+    @Produces
+    @Singleton
+    Controllers controllers(Assembly assembly) {
+        return assembly.controllers();
+    }
+
+    @Produces
+    @Singleton
+    ProgressService progress(Assembly assembly) {
+        return assembly.progress();
+    }
+
+    @Produces
+    @Singleton
+    Overview overview(Assembly assembly) {
+        return new Overview(assembly.neighbours());
+    }
+
+    /** Only with VLM_LEADER_ELECTION=true: one replica needs no lease, and its restart no waiting. */
+    @Produces
+    @Singleton
+    @LookupIfProperty(name = "vlm.leader-election", stringValue = "true")
+    LeaderElectionConfiguration leaderElection(Settings settings) {
+        return LeaderElectionConfigurationBuilder.aLeaderElectionConfiguration("vlm-operator")
+                .withLeaseNamespace(settings.namespace())
+                .withIdentity(settings.instance())
+                .withLeaseDuration(Duration.ofSeconds(15))
+                .withRenewDeadline(Duration.ofSeconds(10))
+                .withRetryPeriod(Duration.ofSeconds(2))
+                .build();
+    }
+
+    /** The SDK counts events with and without the tag "action"; Prometheus refuses that, and the error would end its timer. */
+    @Produces
+    @Singleton
+    MeterFilter sameTagKeys() {
+        return new MeterFilter() {
+            @Override
+            public Meter.Id map(Meter.Id id) {
+                return id.getName().equals("events.received") && id.getTag("action") == null
+                        ? id.withTag(Tag.of("action", "none"))
+                        : id;
+            }
+        };
+    }
+}

@@ -1,0 +1,57 @@
+package io.vlmoperator.operator.model;
+
+import io.vlmoperator.api.run.ProgressReport;
+import java.time.Instant;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * Everything a decision reads besides the resource itself; immutable, taken once a pass.
+ *
+ * @param now the clock
+ * @param operatorStart silence before it is nobody's fault: reports could not arrive
+ * @param jobs of this resource, oldest attempt first
+ * @param pods of this resource, of all attempts
+ * @param report the newest progress report
+ * @param references what the spec refers to
+ * @param evaluations EvalJobs that this resource owns
+ */
+public record Observed(
+        Instant now,
+        Instant operatorStart,
+        List<AttemptJob> jobs,
+        List<WorkerPod> pods,
+        Optional<Report> report,
+        Resolution references,
+        List<Evaluation> evaluations) {
+    public Observed {
+        jobs = jobs.stream().sorted(Comparator.comparingInt(AttemptJob::attempt)).toList();
+        pods = List.copyOf(pods);
+        evaluations = List.copyOf(evaluations);
+    }
+
+    /** A progress report and when it came. */
+    public record Report(ProgressReport body, Instant receivedAt) {}
+
+    /** An EvalJob made for a checkpoint. */
+    public record Evaluation(
+            String name, long step, boolean finished, List<io.vlmoperator.api.status.BenchmarkResult> results) {
+        public Evaluation {
+            results = List.copyOf(results);
+        }
+    }
+
+    public Optional<AttemptJob> job(int attempt) {
+        return jobs.stream().filter(job -> job.attempt() == attempt).findFirst();
+    }
+
+    public List<WorkerPod> pods(int attempt) {
+        return pods.stream().filter(pod -> pod.attempt() == attempt).toList();
+    }
+
+    /** The newest report of this attempt. */
+    public Optional<Report> report(int attempt) {
+        return report.filter(r -> r.body().attempt() == attempt);
+    }
+}

@@ -1,0 +1,66 @@
+package io.vlmoperator.operator.status;
+
+import io.vlmoperator.api.status.Attempt;
+import io.vlmoperator.api.status.Condition;
+import io.vlmoperator.operator.model.RunStatus;
+import io.vlmoperator.operator.policy.Reason;
+import io.vlmoperator.operator.policy.Restart;
+import io.vlmoperator.api.run.ExitCode.FailureClass;
+import java.util.ArrayList;
+import java.util.List;
+
+/** The events that a change of status deserves: one for each attempt that began or ended, and for each turn of the whole. */
+public final class Notices {
+    private Notices() {}
+
+    /** @param warning or normal */
+    public record Notice(Reason reason, String message, boolean warning) {}
+
+    public static List<Notice> between(RunStatus old, RunStatus now) {
+        var notices = new ArrayList<Notice>();
+        for (Attempt attempt : now.attempts()) {
+            var before = old.attempts().stream()
+                    .filter(a -> a.number().equals(attempt.number()))
+                    .findFirst();
+            if (before.isEmpty() && newer(old, attempt)) {
+                notices.add(new Notice(Reason.AttemptStarted, "Attempt " + attempt.number() + " started", false));
+            }
+            boolean ended = attempt.endedAt() != null
+                    && (before.isEmpty() ? newer(old, attempt) : before.get().endedAt() == null);
+            if (ended && !Reason.Completed.name().equals(attempt.reason())) {
+                boolean failed = Restart.classOf(attempt) != FailureClass.None;
+                var what = "Attempt " + attempt.number() + " ended: " + attempt.reason()
+                        + (attempt.message() == null ? "" : ": " + attempt.message());
+                notices.add(new Notice(failed ? Reason.AttemptFailed : Reason.AttemptStopped, what, failed));
+            }
+        }
+        turn(old, now, "Accepted", "False", true, notices);
+        turn(old, now, "Suspended", "True", false, notices);
+        turn(old, now, "Complete", "True", false, notices);
+        turn(old, now, "Failed", "True", true, notices);
+        return notices;
+    }
+
+    private static boolean newer(RunStatus old, Attempt attempt) {
+        return old.lastAttempt().map(last -> last.number() < attempt.number()).orElse(true);
+    }
+
+    private static void turn(
+            RunStatus old, RunStatus now, String type, String status, boolean warning, List<Notice> notices) {
+        now.condition(type)
+                .filter(c -> status.equals(c.status()))
+                .filter(c -> old.condition(type)
+                        .filter(o -> status.equals(o.status()) && o.reason().equals(c.reason()))
+                        .isEmpty())
+                .map(Notices::notice)
+                .map(n -> new Notice(n.reason(), n.message(), warning))
+                .ifPresent(notices::add);
+    }
+
+    private static Notice notice(Condition condition) {
+        var message = condition.message() == null || condition.message().isEmpty()
+                ? condition.type()
+                : condition.message();
+        return new Notice(Reason.valueOf(condition.reason()), message, false);
+    }
+}

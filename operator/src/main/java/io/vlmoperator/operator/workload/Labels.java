@@ -1,0 +1,48 @@
+package io.vlmoperator.operator.workload;
+
+import io.vlmoperator.api.run.FrozenJob;
+import io.vlmoperator.operator.model.Subject;
+import java.util.Map;
+import java.util.TreeMap;
+
+/** Labels and annotations of children ({@code contracts.md}, Pods). */
+public final class Labels {
+    public static final String KIND = "vlm-operator.io/kind";
+    public static final String NAME = "vlm-operator.io/name";
+    public static final String ATTEMPT = "vlm-operator.io/attempt";
+    /** Tells a resource's pods from those of an earlier resource of the same name. */
+    public static final String UID = "vlm-operator.io/uid";
+    /** On EvalJobs that a training job makes. */
+    public static final String STEP = "vlm-operator.io/step";
+    /** Annotation of a Job: digest of {@code workers} and {@code failure} when it was made. */
+    public static final String RETRY_DIGEST = "vlm-operator.io/retry-digest";
+
+    public static final String CONTAINER = "trainer";
+
+    private Labels() {}
+
+    static Map<String, String> of(FrozenJob job) {
+        var labels = new TreeMap<String, String>();
+        labels.put(KIND, job.kind().shortName());
+        labels.put(NAME, job.name());
+        labels.put(ATTEMPT, Integer.toString(job.attempt()));
+        labels.put(UID, job.uid());
+        labels.put("app.kubernetes.io/managed-by", "vlm-operator");
+        return labels;
+    }
+
+    /** Of an EvalJob that scores a checkpoint of a training job. */
+    public static Map<String, String> ofEvaluation(Subject parent, long step) {
+        return Map.of(
+                KIND,
+                parent.kind().shortName(),
+                NAME,
+                parent.name(),
+                UID,
+                parent.uid(),
+                STEP,
+                Long.toString(step),
+                "app.kubernetes.io/managed-by",
+                "vlm-operator");
+    }
+}
