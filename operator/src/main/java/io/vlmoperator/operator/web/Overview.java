@@ -6,6 +6,7 @@ import io.vlmoperator.api.status.Condition;
 import io.vlmoperator.api.status.Progress;
 import io.vlmoperator.operator.engine.Neighbours;
 import io.vlmoperator.operator.engine.Subjects;
+import io.vlmoperator.operator.model.RunStatus;
 import io.vlmoperator.operator.model.Subject;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -60,15 +61,7 @@ public final class Overview {
 
     static Row row(Subject s) {
         var status = s.status();
-        var message = Stream.of("Failed", "Stalled", "Accepted", "Progressing")
-                .flatMap(type -> status.condition(type).stream())
-                .filter(c -> status.condition("Complete").filter(done -> "True".equals(done.status())).isEmpty())
-                .filter(c -> c.type().equals("Failed") || c.type().equals("Stalled") == "True".equals(c.status()))
-                .filter(c -> !c.type().equals("Failed") || "True".equals(c.status()))
-                .map(Condition::message)
-                .filter(text -> text != null && !text.isEmpty())
-                .findFirst()
-                .orElse("");
+        var message = status.isTrue("Complete") ? "" : trouble(status);
         return new Row(
                 s.kind().name(),
                 s.namespace(),
@@ -80,6 +73,21 @@ public final class Overview {
                 status.lastAttempt().map(a -> a.number()).orElse(0),
                 status.dataset().map(d -> d.samples()).orElse(null),
                 status.results().stream().limit(6).map(Overview::score).toList());
+    }
+
+    /** The message of the first condition that tells what is wrong or what it waits for. */
+    private static String trouble(RunStatus status) {
+        record Sign(String type, String status) {}
+        return Stream.of(
+                        new Sign("Failed", "True"),
+                        new Sign("Stalled", "True"),
+                        new Sign("Accepted", "False"),
+                        new Sign("Running", "False"))
+                .flatMap(sign -> status.condition(sign.type()).filter(c -> sign.status().equals(c.status())).stream())
+                .map(Condition::message)
+                .filter(text -> text != null && !text.isEmpty())
+                .findFirst()
+                .orElse("");
     }
 
     private static Score score(BenchmarkResult r) {

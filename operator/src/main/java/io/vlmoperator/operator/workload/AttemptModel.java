@@ -256,6 +256,17 @@ public final class AttemptModel {
         env.add(value(
                 PodEnvironment.GRACE_SECONDS,
                 subject.work().failure().gracePeriodSeconds().toString()));
+        if (workers().resources().limits().containsKey("cpu")) {
+            env.add(new EnvVarBuilder()
+                    .withName(PodEnvironment.CPUS)
+                    .withNewValueFrom()
+                    .withNewResourceFieldRef()
+                    .withContainerName(Labels.CONTAINER)
+                    .withResource("limits.cpu")
+                    .endResourceFieldRef()
+                    .endValueFrom()
+                    .build());
+        }
         env.add(new EnvVarBuilder()
                 .withName(PodEnvironment.NODE_NAME)
                 .withNewValueFrom()
