@@ -99,7 +99,14 @@ public final class Fixtures {
 
     public static Subject with(Subject s, long generation, String yaml, RunStatus status) {
         return new Subject(
-                subject(yaml).work(), s.namespace(), s.name(), s.uid(), generation, s.createdAt(), s.deleting(), status);
+                subject(yaml).work(),
+                s.namespace(),
+                s.name(),
+                s.uid(),
+                generation,
+                s.createdAt(),
+                s.deleting(),
+                status);
     }
 
     public static AttemptJob job(int attempt, AttemptJob.State state, Instant created) {
@@ -136,7 +143,8 @@ public final class Fixtures {
                 Optional.empty());
     }
 
-    public static WorkerPod ended(int attempt, int index, int code, String reason, int second, TerminationMessage word) {
+    public static WorkerPod ended(
+            int attempt, int index, int code, String reason, int second, TerminationMessage word) {
         return pod(
                 attempt,
                 index,

@@ -43,8 +43,7 @@ public final class Controllers {
     <P extends HasMetadata> List<EventSource<?, P>> sources(Kind kind, Class<P> type, EventSourceContext<P> context) {
         var inbound = new SimpleInboundEventSource<P>("news");
         news.register(kind, inbound);
-        return List.of(
-                children(kind, Job.class, type, context), children(kind, Pod.class, type, context), inbound);
+        return List.of(children(kind, Job.class, type, context), children(kind, Pod.class, type, context), inbound);
     }
 
     /** Only children of this kind, by label; comparable versions stay off: with them spec edits get lost (operator-stack, 4). */

@@ -67,7 +67,8 @@ public final class Neighbours implements AutoCloseable {
             throw new IllegalStateException("Interrupted while listing resources", e);
         } catch (java.util.concurrent.ExecutionException | java.util.concurrent.TimeoutException e) {
             throw new IllegalStateException(
-                    "Can't list the resources of vlm-operator.io: are the CRDs installed and may this account list them?", e);
+                    "Can't list the resources of vlm-operator.io: are the CRDs installed and may this account list them?",
+                    e);
         }
     }
 
@@ -119,7 +120,8 @@ public final class Neighbours implements AutoCloseable {
 
         @Override
         public void onUpdate(T old, T resource) {
-            if (!outward(Subjects.of(old).status()).equals(outward(Subjects.of(resource).status()))) {
+            if (!outward(Subjects.of(old).status())
+                    .equals(outward(Subjects.of(resource).status()))) {
                 wake(resource);
             }
         }

@@ -26,7 +26,9 @@ public record Observed(
         Resolution references,
         List<Evaluation> evaluations) {
     public Observed {
-        jobs = jobs.stream().sorted(Comparator.comparingInt(AttemptJob::attempt)).toList();
+        jobs = jobs.stream()
+                .sorted(Comparator.comparingInt(AttemptJob::attempt))
+                .toList();
         pods = List.copyOf(pods);
         evaluations = List.copyOf(evaluations);
     }

@@ -17,6 +17,7 @@ import io.vlmoperator.operator.policy.Deadline;
 import io.vlmoperator.operator.policy.Evaluation;
 import io.vlmoperator.operator.policy.Hang;
 import io.vlmoperator.operator.policy.Reason;
+import io.vlmoperator.operator.policy.References;
 import io.vlmoperator.operator.policy.Reopen;
 import io.vlmoperator.operator.policy.Restart;
 import io.vlmoperator.operator.policy.Startup;
@@ -410,9 +411,6 @@ final class Decision {
             Evaluation.next(subject, observed, knowledge.checkpoints().map(all -> all.latest()), complete)
                     .ifPresent(wanted -> actions.add(new Action.Evaluate(wanted)));
         }
-        var source = observed.references() instanceof Resolution.Ready ready
-                ? ready.checkpoint().map(checkpoint -> checkpoint.location())
-                : Optional.<String>empty();
         return new Plan(
                 actions,
                 Optional.of(new Facts(
@@ -427,9 +425,20 @@ final class Decision {
                         knowledge.results(),
                         knowledge.export(),
                         knowledge.dataset(),
-                        old.source().or(() -> source),
+                        old.source().or(this::source),
                         startedAt,
                         finishedAt)),
                 again);
+    }
+
+    /** What an EvalJob scores: KIND/NAME@STEP or a location. */
+    private Optional<String> source() {
+        if (!(observed.references() instanceof Resolution.Ready ready)) {
+            return Optional.empty();
+        }
+        return ready.checkpoint().map(checkpoint -> References.checkpoint(subject.work())
+                .filter(selected -> checkpoint.step() != null)
+                .map(selected -> selected.ref().kind() + "/" + selected.ref().name() + "@" + checkpoint.step())
+                .orElse(checkpoint.location()));
     }
 }

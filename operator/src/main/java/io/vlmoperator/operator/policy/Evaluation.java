@@ -33,8 +33,11 @@ public final class Evaluation {
     /** An EvalJob that is to be made. */
     public record Wanted(String name, long step, EvalJobSpec spec) {}
 
-    public static Optional<Wanted> next(Subject subject, Observed observed, Optional<Checkpoint> latest, boolean complete) {
-        if (!(subject.work() instanceof TrainingWork training) || training.evaluate().isEmpty() || latest.isEmpty()) {
+    public static Optional<Wanted> next(
+            Subject subject, Observed observed, Optional<Checkpoint> latest, boolean complete) {
+        if (!(subject.work() instanceof TrainingWork training)
+                || training.evaluate().isEmpty()
+                || latest.isEmpty()) {
             return Optional.empty();
         }
         var evaluate = training.evaluate().get();
@@ -85,10 +88,18 @@ public final class Evaluation {
                 like.network(),
                 like.queue());
         var output = new JobOutput(
-                String.format("%s/evaluations/step-%09d", strip(training.output().location()), step),
+                String.format(
+                        "%s/evaluations/step-%09d", strip(training.output().location()), step),
                 training.output().secretRef());
         return new EvalJobSpec(
-                checkpoint, evaluate.benchmarks(), evaluate.generation(), workers, output, training.failure(), false, null);
+                checkpoint,
+                evaluate.benchmarks(),
+                evaluate.generation(),
+                workers,
+                output,
+                training.failure(),
+                false,
+                null);
     }
 
     private static String strip(String location) {

@@ -23,7 +23,8 @@ public final class Pins {
         return neighbours.stream()
                 .filter(neighbour -> !neighbour.status().finished())
                 .flatMap(neighbour -> References.checkpoint(neighbour.work()).stream())
-                .filter(selected -> selected.ref().kind() == kind && selected.ref().name().equals(name))
+                .filter(selected ->
+                        selected.ref().kind() == kind && selected.ref().name().equals(name))
                 .map(selected -> selected.which().step() != null
                         ? Long.valueOf(selected.which().step())
                         : References.select(selected.which(), job)

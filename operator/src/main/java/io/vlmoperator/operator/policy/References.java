@@ -52,8 +52,8 @@ public final class References {
                 Stream.concat(
                                 datasets(sft.spec().data()),
                                 checkpointRef(
-                                                sft.spec().from().pretrainJob(),
-                                                sft.spec().from().sftJob())
+                                        sft.spec().from().pretrainJob(),
+                                        sft.spec().from().sftJob())
                                         .map(Selected::ref)
                                         .stream())
                         .toList();
@@ -163,11 +163,21 @@ public final class References {
             return Optional.empty();
         }
         if (!pack.tokensPerImage().equals(job.tokensPerImage())) {
-            return mismatch(name, "tokensPerImage", pack.tokensPerImage(), "model.projector.tokensPerImage", job.tokensPerImage());
+            return mismatch(
+                    name,
+                    "tokensPerImage",
+                    pack.tokensPerImage(),
+                    "model.projector.tokensPerImage",
+                    job.tokensPerImage());
         }
         if (pack.algorithm() != Pack.Algorithm.None
                 && !pack.contextLength().equals(job.batch().contextLength())) {
-            return mismatch(name, "contextLength", pack.contextLength(), "batch.contextLength", job.batch().contextLength());
+            return mismatch(
+                    name,
+                    "contextLength",
+                    pack.contextLength(),
+                    "batch.contextLength",
+                    job.batch().contextLength());
         }
         return Optional.empty();
     }
@@ -175,8 +185,8 @@ public final class References {
     private static Optional<Resolution> mismatch(String name, String packed, int made, String asked, int wanted) {
         return Optional.of(new Blocked(
                 Reason.PlanMismatch,
-                "Dataset " + name + " is packed with " + packed + " " + made + ", this job asks for " + asked + " " + wanted
-                        + "; make both equal (both are frozen: create one of the two anew)",
+                "Dataset " + name + " is packed with " + packed + " " + made + ", this job asks for " + asked + " "
+                        + wanted + "; make both equal (both are frozen: create one of the two anew)",
                 true));
     }
 
@@ -223,10 +233,10 @@ public final class References {
                 Stream.concat(
                                 Stream.of(Optional.ofNullable(all.latest()), Optional.ofNullable(all.best()))
                                         .flatMap(Optional::stream),
-                                all.recent() == null
-                                        ? Stream.<Checkpoint>empty()
-                                        : all.recent().stream())
-                        .filter(c -> c.step() != null && ref.step() != null && c.step() == ref.step().longValue())
+                                all.recent() == null ? Stream.<Checkpoint>empty() : all.recent().stream())
+                        .filter(c -> c.step() != null
+                                && ref.step() != null
+                                && c.step() == ref.step().longValue())
                         .findFirst();
         });
     }
@@ -236,8 +246,8 @@ public final class References {
             return Optional.empty();
         }
         if (status.isTrue("Failed")) {
-            return Optional.of(new Blocked(
-                    Reason.ReferenceFailed, kind + " " + name + " has failed; repair or replace it", true));
+            return Optional.of(
+                    new Blocked(Reason.ReferenceFailed, kind + " " + name + " has failed; repair or replace it", true));
         }
         return Optional.of(
                 new Blocked(Reason.ReferenceNotReady, "Waiting for " + kind + " " + name + " to complete", false));
@@ -246,7 +256,8 @@ public final class References {
     private static Blocked missing(Kind kind, String name, Lookup lookup) {
         var other = kind == Kind.PretrainJob ? Kind.SFTJob : Kind.PretrainJob;
         var hint = kind != Kind.Dataset && lookup.find(other, name).isPresent()
-                ? "; there is a " + other + " of that name: refer to it as " + (other == Kind.SFTJob ? "sftJob" : "pretrainJob")
+                ? "; there is a " + other + " of that name: refer to it as "
+                        + (other == Kind.SFTJob ? "sftJob" : "pretrainJob")
                 : "; create it";
         return new Blocked(
                 Reason.ReferenceNotFound, kind + " " + name + " does not exist in this namespace" + hint, false);

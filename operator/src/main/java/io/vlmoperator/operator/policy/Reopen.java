@@ -22,7 +22,8 @@ public final class Reopen {
         return subject.generation() > seen
                 && status.lastAttempt()
                         .flatMap(last -> observed.job(last.number()))
-                        .filter(job -> !job.retryDigest().isEmpty() && !job.retryDigest().equals(digest))
+                        .filter(job -> !job.retryDigest().isEmpty()
+                                && !job.retryDigest().equals(digest))
                         .isPresent();
     }
 }

@@ -92,6 +92,7 @@ public final class Restart {
     }
 
     private static String text(Attempt attempt) {
-        return attempt.reason() + (attempt.message() == null || attempt.message().isBlank() ? "" : ": " + attempt.message());
+        return attempt.reason()
+                + (attempt.message() == null || attempt.message().isBlank() ? "" : ": " + attempt.message());
     }
 }

@@ -50,10 +50,13 @@ public final class Startup {
         }
         var pods = observed.pods(job.attempt());
         // Until the Job controller has made the pods, the Job's own age is the measure.
-        Instant start =
-                pods.stream().map(WorkerPod::createdAt).min(Comparator.naturalOrder()).orElse(job.createdAt());
+        Instant start = pods.stream()
+                .map(WorkerPod::createdAt)
+                .min(Comparator.naturalOrder())
+                .orElse(job.createdAt());
         var limit = Duration.ofSeconds(subject.work().failure().startupDeadlineSeconds());
-        var cause = trouble(pods).map(t -> ": " + t.reason() + ": " + t.message()).orElse("");
+        var cause =
+                trouble(pods).map(t -> ": " + t.reason() + ": " + t.message()).orElse("");
         return Deadline.at(
                 start.plus(limit),
                 observed.now(),

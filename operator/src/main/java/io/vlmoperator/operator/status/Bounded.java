@@ -8,6 +8,7 @@ import io.vlmoperator.api.status.Checkpoint;
 import io.vlmoperator.api.status.Checkpoints;
 import io.vlmoperator.api.status.Condition;
 import io.vlmoperator.api.status.Export;
+import io.vlmoperator.api.status.Limits;
 import io.vlmoperator.operator.model.RunStatus;
 import java.util.List;
 import java.util.Objects;
@@ -22,17 +23,19 @@ public final class Bounded {
     /** Room is left for {@code progress} (at most 500 bytes), which another manager writes. */
     public static final int MAX_BYTES = 8 * 1024 - 600;
 
+    /** Shorter than the schema's limits, so that a usual status needs no further cuts. */
     static final int NAME = 64;
+
     static final int DIGEST = 80;
-    static final int LOCATION = 512;
+    static final int NODE = 100;
     static final int MESSAGE = 512;
 
     private Bounded() {}
 
-    static RunStatus fit(Kind kind, RunStatus status) {
-        var cut = limits(status, MESSAGE, LOCATION);
+    static RunStatus fit(Kind kind, String location, RunStatus status) {
+        var cut = limits(status, MESSAGE, Limits.LOCATION);
         for (UnaryOperator<RunStatus> step : STEPS) {
-            if (StatusCodec.bytes(kind, cut) <= MAX_BYTES) {
+            if (StatusCodec.bytes(kind, location, cut) <= MAX_BYTES) {
                 return cut;
             }
             cut = step.apply(cut);
@@ -40,7 +43,7 @@ public final class Bounded {
         return cut;
     }
 
-    /** From what matters least. The last step alone brings any status below the limit. */
+    /** From what matters least; after the last step any status is below the limit. */
     private static final List<UnaryOperator<RunStatus>> STEPS = List.of(
             s -> results(s, 32, 4),
             s -> attempts(s, 5, 160),
@@ -48,14 +51,17 @@ public final class Bounded {
             s -> results(s, 12, 0),
             s -> sources(s, 8),
             s -> attempts(s, 3, 100),
-            s -> limits(s, 200, LOCATION),
+            s -> limits(s, 200, Limits.LOCATION),
             s -> results(s, 6, 0),
             s -> sources(s, 2),
             s -> checkpoints(s, 0),
             s -> attempts(s, 2, 80),
             s -> limits(s, 100, 200),
             s -> results(s, 1, 0),
-            s -> limits(s, 40, 100));
+            s -> limits(s, 40, 100),
+            s -> attempts(s, 1, 40),
+            s -> sources(s, 0),
+            s -> results(s, 0, 0));
 
     /** At most so many UTF-16 units; no surrogate pair is cut in two, controls become spaces. */
     public static String text(String value, int most) {
@@ -147,13 +153,13 @@ public final class Bounded {
     private static Attempt attempt(Attempt a, int message) {
         return new Attempt(
                 a.number(),
-                a.startedAt(),
-                a.endedAt(),
+                text(a.startedAt(), NAME),
+                text(a.endedAt(), NAME),
                 text(a.failureClass(), NAME),
                 text(a.reason(), NAME),
                 text(a.message(), message),
                 a.exitCode(),
-                text(a.node(), 253),
+                text(a.node(), NODE),
                 a.lastStep(),
                 a.resumedFrom(),
                 a.world());

@@ -13,6 +13,7 @@ import io.vlmoperator.api.status.BenchmarkResult;
 import io.vlmoperator.api.status.Condition;
 import io.vlmoperator.api.status.DatasetStatus;
 import io.vlmoperator.api.status.EvalJobStatus;
+import io.vlmoperator.api.status.Limits;
 import io.vlmoperator.api.status.Phase;
 import io.vlmoperator.api.status.Progress;
 import io.vlmoperator.api.status.TrainingStatus;
@@ -22,9 +23,11 @@ import io.vlmoperator.operator.model.Subject;
 import java.io.UncheckedIOException;
 import java.time.Instant;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.stream.Collectors;
 
 /** Between the typed statuses of the API and {@link RunStatus}, and to JSON: absent values are left out, never null. */
 public final class StatusCodec {
@@ -189,12 +192,22 @@ public final class StatusCodec {
                         started,
                         finished,
                         s.source().orElse(null),
+                        summary(s.results()),
                         null,
                         s.results(),
                         s.attempts(),
                         s.restarts(),
                         s.conditions());
         };
+    }
+
+    /** The scores in one line: benchmark, value, protocol; null without scores. */
+    static String summary(List<BenchmarkResult> results) {
+        var line = results.stream()
+                .filter(r -> r.value() != null)
+                .map(r -> String.format(Locale.ROOT, "%s %.1f %% (%s)", r.benchmark(), 100 * r.value(), r.protocol()))
+                .collect(Collectors.joining(", "));
+        return line.isEmpty() ? null : Bounded.text(line, Limits.SUMMARY);
     }
 
     /** The status as the API server gets it. */
@@ -204,9 +217,9 @@ public final class StatusCodec {
                 write(subject.kind(), subject.work().output().location(), status), Map.class);
     }
 
-    static int bytes(Kind kind, RunStatus status) {
+    static int bytes(Kind kind, String location, RunStatus status) {
         try {
-            return JSON.writeValueAsBytes(write(kind, "", status)).length;
+            return JSON.writeValueAsBytes(write(kind, location, status)).length;
         } catch (JsonProcessingException e) {
             throw new UncheckedIOException(e);
         }

@@ -24,6 +24,7 @@ public final class StatusReport {
     public static RunStatus of(Subject subject, Facts facts, Instant now) {
         return Bounded.fit(
                 subject.kind(),
+                subject.work().output().location(),
                 new RunStatus(
                         Optional.of(phase(facts.stage())),
                         subject.generation(),

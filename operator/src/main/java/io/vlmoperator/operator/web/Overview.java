@@ -83,7 +83,8 @@ public final class Overview {
                         new Sign("Stalled", "True"),
                         new Sign("Accepted", "False"),
                         new Sign("Running", "False"))
-                .flatMap(sign -> status.condition(sign.type()).filter(c -> sign.status().equals(c.status())).stream())
+                .flatMap(sign ->
+                        status.condition(sign.type()).filter(c -> sign.status().equals(c.status())).stream())
                 .map(Condition::message)
                 .filter(text -> text != null && !text.isEmpty())
                 .findFirst()

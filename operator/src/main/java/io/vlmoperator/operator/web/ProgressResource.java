@@ -36,11 +36,14 @@ public class ProgressResource {
             byte[] body)
             throws JsonProcessingException {
         if (!request.isSSL()) {
-            return Response.status(403).entity("{\"error\":\"Reports are taken over HTTPS only\"}").build();
+            return Response.status(403)
+                    .entity("{\"error\":\"Reports are taken over HTTPS only\"}")
+                    .build();
         }
-        Optional<String> token = authorization != null && authorization.regionMatches(true, 0, BEARER, 0, BEARER.length())
-                ? Optional.of(authorization.substring(BEARER.length()).strip())
-                : Optional.empty();
+        Optional<String> token =
+                authorization != null && authorization.regionMatches(true, 0, BEARER, 0, BEARER.length())
+                        ? Optional.of(authorization.substring(BEARER.length()).strip())
+                        : Optional.empty();
         var reply = service.report(namespace, plural, name, token, body == null ? new byte[0] : body);
         return Response.status(reply.status())
                 .type(MediaType.APPLICATION_JSON)

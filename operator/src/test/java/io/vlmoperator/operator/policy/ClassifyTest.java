@@ -41,7 +41,14 @@ class ClassifyTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"1,UnknownExit", "2,UnknownExit", "134,UnknownExit", "139,UnknownExit", "130,Terminated", "255,UnknownExit"})
+    @CsvSource({
+        "1,UnknownExit",
+        "2,UnknownExit",
+        "134,UnknownExit",
+        "139,UnknownExit",
+        "130,Terminated",
+        "255,UnknownExit"
+    })
     void codesOutsideTheContract(int code, Reason reason) {
         assertThat(of(ended(1, 0, code, "Error", 1, null)).reason()).isEqualTo(reason);
     }
@@ -57,7 +64,10 @@ class ClassifyTest {
 
     @Test
     void workersThatTheJobTerminatedAreNoCause() {
-        var cause = of(ended(1, 0, 143, "Error", 1, null), ended(1, 1, 160, "Error", 1, null), ended(1, 2, 70, "Error", 9, null));
+        var cause = of(
+                ended(1, 0, 143, "Error", 1, null),
+                ended(1, 1, 160, "Error", 1, null),
+                ended(1, 2, 70, "Error", 9, null));
         assertThat(cause.reason()).isEqualTo(Reason.InternalError);
     }
 

@@ -27,20 +27,32 @@ class ReferencesTest {
 
     private Resolution resolve(String yaml) {
         return References.resolve(
-                subject(yaml).work(),
-                (kind, name) -> Optional.ofNullable(world.get(new References.Ref(kind, name))));
+                subject(yaml).work(), (kind, name) -> Optional.ofNullable(world.get(new References.Ref(kind, name))));
     }
 
     private void put(String yaml, RunStatus status) {
         var subject = subject(yaml);
-        var spec = subject.work() instanceof Work.DatasetWork d ? Optional.of(d.spec()) : Optional.<io.vlmoperator.api.spec.DatasetSpec>empty();
+        var spec = subject.work() instanceof Work.DatasetWork d
+                ? Optional.of(d.spec())
+                : Optional.<io.vlmoperator.api.spec.DatasetSpec>empty();
         world.put(new References.Ref(subject.kind(), subject.name()), new References.Referred(spec, status));
     }
 
     static RunStatus is(String condition, Optional<DatasetSummary> dataset, Optional<Checkpoints> checkpoints) {
         var e = RunStatus.EMPTY;
         return new RunStatus(
-                e.phase(), 1, e.startedAt(), e.finishedAt(), e.progress(), checkpoints, List.of(), List.of(), e.restarts(), e.export(), dataset, e.source(),
+                e.phase(),
+                1,
+                e.startedAt(),
+                e.finishedAt(),
+                e.progress(),
+                checkpoints,
+                List.of(),
+                List.of(),
+                e.restarts(),
+                e.export(),
+                dataset,
+                e.source(),
                 List.of(new Condition(condition, "True", 1L, "2026-01-01T00:00:00Z", "Completed", "")));
     }
 
@@ -79,9 +91,16 @@ class ReferencesTest {
         put(DATASET, RunStatus.EMPTY);
         assertBlocked(
                 PRETRAIN.replace("projector: {tokensPerImage: 4}", "projector: {tokensPerImage: 16}"),
-                Reason.PlanMismatch, true, "tokensPerImage 4", "16");
+                Reason.PlanMismatch,
+                true,
+                "tokensPerImage 4",
+                "16");
         assertBlocked(
-                PRETRAIN.replace("contextLength: 512", "contextLength: 1024"), Reason.PlanMismatch, true, "contextLength 512", "1024");
+                PRETRAIN.replace("contextLength: 512", "contextLength: 1024"),
+                Reason.PlanMismatch,
+                true,
+                "contextLength 512",
+                "1024");
     }
 
     @Test
@@ -90,7 +109,9 @@ class ReferencesTest {
         put(DATASET.replace("name: captions", "name: more"), is("Complete", digest("b"), Optional.empty()));
         assertBlocked(
                 PRETRAIN.replace("[{dataset: captions}]", "[{dataset: captions}, {dataset: more}]"),
-                Reason.PlanMismatch, true, "tokenizers");
+                Reason.PlanMismatch,
+                true,
+                "tokenizers");
     }
 
     @Test
@@ -105,16 +126,19 @@ class ReferencesTest {
     void latestCheckpointOnceTheJobIsComplete() {
         put(CONVERSATIONS, is("Complete", digest("t"), Optional.empty()));
         assertBlocked(SFT, Reason.ReferenceNotFound, false, "PretrainJob emoji");
-        var all = Optional.of(new Checkpoints(checkpoint(200), checkpoint(100), List.of(checkpoint(200), checkpoint(100))));
+        var all = Optional.of(
+                new Checkpoints(checkpoint(200), checkpoint(100), List.of(checkpoint(200), checkpoint(100))));
         put(PRETRAIN, is("Running", Optional.empty(), all));
         assertBlocked(SFT, Reason.ReferenceNotReady, false, "PretrainJob emoji");
         put(PRETRAIN, is("Complete", Optional.empty(), all));
-        assertThat(resolve(SFT)).isInstanceOfSatisfying(Resolution.Ready.class, ready -> assertThat(ready.checkpoint())
-                .hasValueSatisfying(c -> {
-                    assertThat(c.step()).isEqualTo(200);
-                    assertThat(c.location()).isEqualTo("pvc://runs/emoji/checkpoints/step-000000200");
-                    assertThat(c.digest()).isEqualTo(checkpoint(200).digest());
-                }));
+        assertThat(resolve(SFT))
+                .isInstanceOfSatisfying(
+                        Resolution.Ready.class,
+                        ready -> assertThat(ready.checkpoint()).hasValueSatisfying(c -> {
+                            assertThat(c.step()).isEqualTo(200);
+                            assertThat(c.location()).isEqualTo("pvc://runs/emoji/checkpoints/step-000000200");
+                            assertThat(c.digest()).isEqualTo(checkpoint(200).digest());
+                        }));
         put(PRETRAIN, is("Complete", Optional.empty(), Optional.empty()));
         assertBlocked(SFT, Reason.CheckpointNotFound, true, "Latest");
     }
@@ -122,9 +146,24 @@ class ReferencesTest {
     @Test
     void aStepIsUsableWhileTheJobRunsAndAnUnknownStepIsNamed() {
         var yaml = EVAL.replace("{sftJob: {name: emoji}}", "{sftJob: {name: emoji, select: Step, step: 100}}");
-        put(SFT, is("Running", Optional.empty(), Optional.of(new Checkpoints(checkpoint(200), null, List.of(checkpoint(200), checkpoint(100))))));
-        assertThat(resolve(yaml)).isInstanceOfSatisfying(Resolution.Ready.class, ready -> assertThat(ready.checkpoint().orElseThrow().step()).isEqualTo(100));
-        put(SFT, is("Complete", Optional.empty(), Optional.of(new Checkpoints(checkpoint(200), null, List.of(checkpoint(200))))));
+        put(
+                SFT,
+                is(
+                        "Running",
+                        Optional.empty(),
+                        Optional.of(
+                                new Checkpoints(checkpoint(200), null, List.of(checkpoint(200), checkpoint(100))))));
+        assertThat(resolve(yaml))
+                .isInstanceOfSatisfying(
+                        Resolution.Ready.class,
+                        ready -> assertThat(ready.checkpoint().orElseThrow().step())
+                                .isEqualTo(100));
+        put(
+                SFT,
+                is(
+                        "Complete",
+                        Optional.empty(),
+                        Optional.of(new Checkpoints(checkpoint(200), null, List.of(checkpoint(200))))));
         assertBlocked(yaml, Reason.CheckpointNotFound, true, "Step 100", "status.checkpoints");
     }
 
@@ -137,14 +176,19 @@ class ReferencesTest {
     @Test
     void aLocationNeedsNobody() {
         var yaml = EVAL.replace("{sftJob: {name: emoji}}", "{location: \"pvc://models/x\"}");
-        assertThat(resolve(yaml)).isInstanceOfSatisfying(Resolution.Ready.class, ready -> assertThat(
-                        ready.checkpoint().orElseThrow().location())
-                .isEqualTo("pvc://models/x"));
+        assertThat(resolve(yaml))
+                .isInstanceOfSatisfying(
+                        Resolution.Ready.class,
+                        ready -> assertThat(ready.checkpoint().orElseThrow().location())
+                                .isEqualTo("pvc://models/x"));
     }
 
     @Test
     void pinsAreTheStepsThatUnfinishedJobsReferTo() {
-        var job = is("Complete", Optional.empty(), Optional.of(new Checkpoints(checkpoint(200), checkpoint(100), List.of(checkpoint(200)))));
+        var job = is(
+                "Complete",
+                Optional.empty(),
+                Optional.of(new Checkpoints(checkpoint(200), checkpoint(100), List.of(checkpoint(200)))));
         var byStep = EVAL.replace("{sftJob: {name: emoji}}", "{pretrainJob: {name: emoji, select: Step, step: 50}}");
         var best = EVAL.replace("{sftJob: {name: emoji}}", "{pretrainJob: {name: emoji, select: Best}}");
         var other = EVAL.replace("{sftJob: {name: emoji}}", "{pretrainJob: {name: another}}");

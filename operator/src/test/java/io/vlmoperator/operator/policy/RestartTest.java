@@ -21,7 +21,17 @@ class RestartTest {
 
     private static Attempt failed(int number, Reason reason) {
         return new Attempt(
-                number, "2026-01-01T00:00:00Z", END.toString(), reason.failureClass().name(), reason.name(), "why", 1, "n", 5L, 0L, 2);
+                number,
+                "2026-01-01T00:00:00Z",
+                END.toString(),
+                reason.failureClass().name(),
+                reason.name(),
+                "why",
+                1,
+                "n",
+                5L,
+                0L,
+                2);
     }
 
     @Test
@@ -43,7 +53,8 @@ class RestartTest {
                 });
         assertThat(Restart.after(List.of(failed(6, Reason.Evicted)), new Restarts(2, 5, 7), LIMITS))
                 .isInstanceOfSatisfying(
-                        Verdict.GiveUp.class, end -> assertThat(end.message()).contains("maxInfrastructureRestarts (4)"));
+                        Verdict.GiveUp.class,
+                        end -> assertThat(end.message()).contains("maxInfrastructureRestarts (4)"));
     }
 
     @ParameterizedTest
@@ -70,7 +81,8 @@ class RestartTest {
         assertThat(Restart.pause(attempts, new Restarts(0, 1, 1))).isEqualTo(Duration.ofSeconds(2));
         assertThat(Restart.pause(attempts, new Restarts(1, 2, 3))).isEqualTo(Duration.ofSeconds(8));
         assertThat(Restart.pause(attempts, new Restarts(1, 40, 41))).isEqualTo(Duration.ofMinutes(5));
-        assertThat(Restart.pause(attempts, new Restarts(0, Integer.MAX_VALUE - 1, 1))).isEqualTo(Duration.ofMinutes(5));
+        assertThat(Restart.pause(attempts, new Restarts(0, Integer.MAX_VALUE - 1, 1)))
+                .isEqualTo(Duration.ofMinutes(5));
         assertThat(Restart.after(attempts, new Restarts(0, 1, 1), LIMITS))
                 .isEqualTo(new Verdict.Retry(END.plusSeconds(2)));
     }

@@ -1,0 +1,70 @@
+package io.vlmoperator.operator.progress;
+
+import static io.vlmoperator.operator.Fixtures.PRETRAIN;
+import static io.vlmoperator.operator.Fixtures.T0;
+import static io.vlmoperator.operator.Fixtures.report;
+import static io.vlmoperator.operator.Fixtures.subject;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.vlmoperator.operator.TestClock;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+class ProgressWriterTest {
+    private final TestClock clock = new TestClock(T0);
+    private final List<String> written = new ArrayList<>();
+    private final ProgressWriter writer = new ProgressWriter(
+            (subject, progress) -> {
+                written.add(subject.uid() + "@" + progress.step());
+                if (subject.uid().equals("broken")) {
+                    throw new IllegalStateException("the server is away");
+                }
+            },
+            clock);
+
+    private void offer(String uid, long step) {
+        writer.offer(subject(PRETRAIN.replace("uid: u-1", "uid: " + uid)), report(uid, 1, step, step), clock.instant());
+    }
+
+    @Test
+    void oneWriteAResourceInFifteenSecondsAndTheNewestWins() {
+        offer("a", 1);
+        writer.tick();
+        offer("a", 2);
+        offer("a", 3);
+        clock.plus(ProgressWriter.PAUSE.minusMillis(1));
+        writer.tick();
+        assertThat(written).containsExactly("a@1");
+        clock.plus(Duration.ofMillis(1));
+        writer.tick();
+        writer.tick();
+        assertThat(written).containsExactly("a@1", "a@3");
+    }
+
+    @Test
+    void allTakeTurnsAtThreeATickAndABrokenOneHoldsNobodyUp() {
+        for (String uid : List.of("a", "broken", "c", "d")) {
+            offer(uid, 1);
+        }
+        writer.tick();
+        assertThat(written).containsExactly("a@1", "broken@1", "c@1");
+        offer("a", 2);
+        clock.plus(ProgressWriter.PAUSE);
+        writer.tick();
+        assertThat(written).endsWith("d@1", "a@2");
+        assertThat(1000 / ProgressWriter.TICK_MILLIS * ProgressWriter.WRITES_PER_TICK)
+                .isEqualTo(30);
+    }
+
+    @Test
+    void theEndOfAnAttemptIsWrittenAtOnce() {
+        offer("a", 1);
+        writer.tick();
+        offer("a", 2);
+        writer.flush("a");
+        writer.tick();
+        assertThat(written).containsExactly("a@1", "a@2");
+    }
+}

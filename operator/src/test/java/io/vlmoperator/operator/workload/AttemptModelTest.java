@@ -1,0 +1,141 @@
+package io.vlmoperator.operator.workload;
+
+import static io.vlmoperator.operator.Fixtures.DATASET;
+import static io.vlmoperator.operator.Fixtures.PRETRAIN;
+import static io.vlmoperator.operator.Fixtures.subject;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.fabric8.kubernetes.api.model.VolumeMount;
+import io.fabric8.kubernetes.client.utils.Serialization;
+import io.vlmoperator.api.run.FrozenJob;
+import io.vlmoperator.operator.model.Observed;
+import io.vlmoperator.operator.model.Resolution;
+import io.vlmoperator.operator.plan.Action;
+import io.vlmoperator.operator.plan.Planner;
+import io.vlmoperator.operator.status.StatusCodec;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * The objects of an attempt against checked-in files. After an intended change: run with {@code -Dvlm.golden.write=true} and read the
+ * difference.
+ */
+class AttemptModelTest {
+    private static final Path GOLDEN = Path.of("src/test/resources/golden");
+    private static final WorkloadSettings SETTINGS =
+            new WorkloadSettings("registry.example/trainer:1", "https://vlm-operator.vlm-system.svc:8443");
+
+    static final String GPUS =
+            PRETRAIN.replace("workers: {nodes: 2}", """
+            workers:
+                nodes: 4
+                gpusPerNode: 8
+                sharedMemory: 8Gi
+                resources: {requests: {cpu: "16", memory: 200Gi}, limits: {cpu: "32", memory: 200Gi}}
+                env: [{name: NCCL_DEBUG, value: WARN}]
+                nodeSelector: {pool: h200}
+                tolerations: [{key: gpu, operator: Exists, effect: NoSchedule}]
+                network: {rdmaResource: rdma/hca, hostNetwork: true, interfaceName: ib0}
+                queue: {kind: Kueue, name: research, priorityClass: high}
+            """.strip().indent(2).strip());
+
+    private static AttemptModel model(String yaml) {
+        var subject = subject(yaml);
+        var references = yaml.contains("kind: Dataset")
+                ? Resolution.Ready.NOTHING
+                : new Resolution.Ready(
+                        List.of(new FrozenJob.ResolvedDataset("captions", "pvc://data/packed", 1, "sha256:d")),
+                        Optional.empty(),
+                        List.of("pvc://tars/emoji/*.tar"));
+        var plan = Planner.decide(
+                subject,
+                new Observed(
+                        Instant.EPOCH, Instant.EPOCH, List.of(), List.of(), Optional.empty(), references, List.of()),
+                "digest");
+        var start = (Action.StartAttempt) plan.actions().getFirst();
+        return new AttemptModel(subject, start.job(), start.locations(), "digest", SETTINGS);
+    }
+
+    private static String yaml(String name) {
+        return switch (name) {
+            case "dataset-1-pod" -> DATASET;
+            case "pretrain-2-pods" -> PRETRAIN;
+            case "pretrain-4x8-gpus" -> GPUS;
+            default -> throw new IllegalArgumentException(name);
+        };
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"dataset-1-pod", "pretrain-2-pods", "pretrain-4x8-gpus"})
+    void theObjectsOfAnAttempt(String name) throws IOException {
+        var model = model(yaml(name));
+        var text = new StringBuilder(Serialization.asYaml(model.configMap()));
+        model.service().ifPresent(service -> text.append(Serialization.asYaml(service)));
+        text.append(Serialization.asYaml(model.job()));
+        var file = GOLDEN.resolve(name + ".yaml");
+        if (Boolean.getBoolean("vlm.golden.write")) {
+            Files.writeString(file, text);
+        }
+        assertThat(text.toString()).as(file.toString()).isEqualTo(Files.readString(file));
+    }
+
+    @Test
+    void onePodNeedsNoServiceAndNoRendezvous() {
+        var model = model(DATASET);
+        assertThat(model.service()).isEmpty();
+        assertThat(model.job()
+                        .getSpec()
+                        .getTemplate()
+                        .getSpec()
+                        .getContainers()
+                        .getFirst()
+                        .getEnv())
+                .extracting(env -> env.getName())
+                .doesNotContain("VLM_RENDEZVOUS");
+    }
+
+    @Test
+    void theFrozenJobReadsBackAsItWas() throws IOException {
+        var data = model(PRETRAIN).configMap().getData().get(FrozenJob.FILE);
+        var read = StatusCodec.json().readValue(data, FrozenJob.class);
+        assertThat(read.pretrain())
+                .isEqualTo(((io.vlmoperator.operator.model.Work.PretrainWork)
+                                subject(PRETRAIN).work())
+                        .spec());
+        assertThat(read.attempt()).isEqualTo(1);
+        assertThat(read.nodes()).isEqualTo(2);
+        assertThat(read.datasets()).hasSize(1);
+    }
+
+    @Test
+    void everyClaimIsMountedOnceAndOnlyTheWrittenOneForWriting() {
+        var mounts = model(PRETRAIN.replace("pvc://runs/emoji", "pvc://data/runs"))
+                .job()
+                .getSpec()
+                .getTemplate()
+                .getSpec()
+                .getContainers()
+                .getFirst()
+                .getVolumeMounts()
+                .stream()
+                .filter(mount -> mount.getMountPath().startsWith("/mnt/"))
+                .toList();
+        assertThat(mounts).extracting(VolumeMount::getMountPath).containsExactly("/mnt/data", "/mnt/tars");
+        assertThat(mounts).extracting(VolumeMount::getReadOnly).containsExactly(null, true);
+    }
+
+    @Test
+    void aSecretBecomesTheEnvironment() {
+        var job = model(PRETRAIN.replace("\"pvc://runs/emoji\"", "\"s3://bucket/run\", secretRef: s3-credentials"))
+                .job();
+        var container = job.getSpec().getTemplate().getSpec().getContainers().getFirst();
+        assertThat(container.getEnvFrom().getFirst().getSecretRef().getName()).isEqualTo("s3-credentials");
+    }
+}
