@@ -91,8 +91,8 @@ public final class Assembly implements AutoCloseable {
 
         @Override
         public Collection<Pins.Neighbour> neighbours(String namespace) {
-            Stream<HasMetadata> all = Stream.of(Kind.SFTJob, Kind.EvalJob)
-                    .flatMap(kind -> neighbours.list(kind, namespace).stream());
+            Stream<HasMetadata> all =
+                    Stream.of(Kind.SFTJob, Kind.EvalJob).flatMap(kind -> neighbours.list(kind, namespace).stream());
             return all.map(Subjects::of)
                     .map(subject -> new Pins.Neighbour(subject.work(), subject.status()))
                     .toList();

@@ -37,7 +37,11 @@ public class OperatorBeans {
     });
 
     /** Before the operator starts (at the default priority) the caches must be full and the endpoint must listen. */
-    void started(@Observes @Priority(1) StartupEvent event, Assembly assembly, Authority authority, KubernetesClient client) {
+    void started(
+            @Observes @Priority(1) StartupEvent event,
+            Assembly assembly,
+            Authority authority,
+            KubernetesClient client) {
         assembly.start();
         renewal.scheduleWithFixedDelay(
                 () -> {

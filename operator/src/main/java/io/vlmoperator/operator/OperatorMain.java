@@ -44,11 +44,17 @@ public final class OperatorMain {
         }
         try (var client = new KubernetesClientBuilder().build()) {
             var authority = new Authority(
-                    settings.namespace(), settings.service(), Files.createTempDirectory("vlm-operator"), Clock.systemUTC());
+                    settings.namespace(),
+                    settings.service(),
+                    Files.createTempDirectory("vlm-operator"),
+                    Clock.systemUTC());
             authority.refresh(client);
             AUTHORITY.set(authority);
-            System.setProperty("quarkus.tls.key-store.pem.0.cert", authority.certificateFile().toString());
-            System.setProperty("quarkus.tls.key-store.pem.0.key", authority.keyFile().toString());
+            System.setProperty(
+                    "quarkus.tls.key-store.pem.0.cert",
+                    authority.certificateFile().toString());
+            System.setProperty(
+                    "quarkus.tls.key-store.pem.0.key", authority.keyFile().toString());
         } catch (KubernetesClientException e) {
             System.err.println("vlm-operator: can't keep the certificate in Secret " + settings.namespace() + "/"
                     + settings.service() + "-tls: " + e.getMessage());

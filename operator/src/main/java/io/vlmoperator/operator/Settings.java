@@ -21,8 +21,7 @@ import java.util.stream.Collectors;
  */
 public record Settings(
         String image, String namespace, String service, int httpsPort, String instance, Set<String> namespaces) {
-    private static final Path NAMESPACE_FILE =
-            Path.of("/var/run/secrets/kubernetes.io/serviceaccount/namespace");
+    private static final Path NAMESPACE_FILE = Path.of("/var/run/secrets/kubernetes.io/serviceaccount/namespace");
 
     public Settings {
         namespaces = Set.copyOf(namespaces);
@@ -34,7 +33,8 @@ public record Settings(
         if (image.isEmpty()) {
             throw new IllegalArgumentException("VLM_TRAINER_IMAGE is not set: the image that runs the workers");
         }
-        var namespaces = Arrays.stream(env.getOrDefault("VLM_WATCH_NAMESPACES", "").split(","))
+        var namespaces = Arrays.stream(
+                        env.getOrDefault("VLM_WATCH_NAMESPACES", "").split(","))
                 .map(String::strip)
                 .filter(name -> !name.isEmpty())
                 .collect(Collectors.toUnmodifiableSet());
@@ -56,7 +56,8 @@ public record Settings(
             return Files.readString(NAMESPACE_FILE).strip();
         } catch (IOException e) {
             throw new IllegalArgumentException(
-                    "VLM_NAMESPACE is not set and " + NAMESPACE_FILE + " can't be read: the operator's own namespace", e);
+                    "VLM_NAMESPACE is not set and " + NAMESPACE_FILE + " can't be read: the operator's own namespace",
+                    e);
         }
     }
 

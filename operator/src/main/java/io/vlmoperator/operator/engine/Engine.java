@@ -16,8 +16,8 @@ import io.vlmoperator.operator.model.AttemptJob;
 import io.vlmoperator.operator.model.Observed;
 import io.vlmoperator.operator.model.Resolution;
 import io.vlmoperator.operator.model.Subject;
-import io.vlmoperator.operator.model.WorkerPod;
 import io.vlmoperator.operator.model.Work;
+import io.vlmoperator.operator.model.WorkerPod;
 import io.vlmoperator.operator.plan.Action;
 import io.vlmoperator.operator.plan.Plan;
 import io.vlmoperator.operator.plan.Planner;
@@ -105,14 +105,16 @@ public final class Engine {
         if (refusal.isPresent()) {
             // Decided again without the attempt that could not be started.
             plan = Planner.decide(subject, blocked(observed, refusal.get()), digest);
-            sooner = Optional.of(
-                    refusal.get().reason() == Reason.RequestFailed ? AFTER_REFUSAL : LOOK_FOR_CLAIMS);
+            sooner = Optional.of(refusal.get().reason() == Reason.RequestFailed ? AFTER_REFUSAL : LOOK_FOR_CLAIMS);
         }
         var now = observed.now();
         plan.facts().ifPresent(facts -> {
             var status = StatusReport.of(subject, facts, now);
             boolean wrote = statuses.write(subject, status);
-            if (wrote && status.lastAttempt().filter(last -> last.endedAt() != null).isPresent()) {
+            if (wrote
+                    && status.lastAttempt()
+                            .filter(last -> last.endedAt() != null)
+                            .isPresent()) {
                 attemptEnded.accept(subject.uid());
             }
         });
@@ -164,8 +166,9 @@ public final class Engine {
     /** What the first attempt was made with holds for all later ones, also when a Dataset was deleted meanwhile. */
     private Resolution references(Subject subject) {
         var status = subject.status();
-        boolean between = status.lastAttempt().filter(last -> last.endedAt() != null).isPresent()
-                && !(status.finished() && status.observedGeneration() == subject.generation());
+        boolean between =
+                status.lastAttempt().filter(last -> last.endedAt() != null).isPresent()
+                        && !(status.finished() && status.observedGeneration() == subject.generation());
         if (between) {
             var name = subject.attemptName(status.attempts().getLast().number());
             var before = Optional.ofNullable(client.configMaps()
@@ -188,10 +191,13 @@ public final class Engine {
                             map.getData().getOrDefault(AttemptModel.LOCATIONS, "[]"),
                             new TypeReference<List<String>>() {});
             return subject.uid().equals(job.uid())
-                    ? Optional.of(new Resolution.Ready(job.datasets(), Optional.ofNullable(job.checkpoint()), locations))
+                    ? Optional.of(
+                            new Resolution.Ready(job.datasets(), Optional.ofNullable(job.checkpoint()), locations))
                     : Optional.empty();
         } catch (JsonProcessingException | IllegalArgumentException e) {
-            LOG.warnf("ConfigMap %s/%s is no frozen job: %s", subject.namespace(), map.getMetadata().getName(), e.getMessage());
+            LOG.warnf(
+                    "ConfigMap %s/%s is no frozen job: %s",
+                    subject.namespace(), map.getMetadata().getName(), e.getMessage());
             return Optional.empty();
         }
     }
@@ -213,8 +219,7 @@ public final class Engine {
     }
 
     private static Observed blocked(Observed o, Resolution.Blocked blocked) {
-        return new Observed(
-                o.now(), o.operatorStart(), o.jobs(), o.pods(), o.report(), blocked, o.evaluations());
+        return new Observed(o.now(), o.operatorStart(), o.jobs(), o.pods(), o.report(), blocked, o.evaluations());
     }
 
     /** Claims are read once, just before an attempt starts. */
@@ -222,7 +227,8 @@ public final class Engine {
         for (Action action : plan.actions()) {
             if (action instanceof Action.StartAttempt start) {
                 var output = subject.work().output().location();
-                for (var name : Volumes.claims(start.job(), output, start.locations()).keySet()) {
+                for (var name :
+                        Volumes.claims(start.job(), output, start.locations()).keySet()) {
                     var claim = client.persistentVolumeClaims()
                             .inNamespace(subject.namespace())
                             .withName(name)
@@ -240,7 +246,8 @@ public final class Engine {
                         return Optional.of(new Resolution.Blocked(
                                 Reason.VolumeNotShareable,
                                 "PersistentVolumeClaim " + name + " is " + String.join(", ", modes)
-                                        + " and can't be mounted by " + start.job().nodes()
+                                        + " and can't be mounted by "
+                                        + start.job().nodes()
                                         + " nodes; use a ReadWriteMany claim or one node",
                                 true));
                     }
@@ -261,7 +268,8 @@ public final class Engine {
                         return Optional.of(new Resolution.Blocked(Reason.ChildNameTaken, e.getMessage(), false));
                     } catch (KubernetesClientException e) {
                         LOG.warnf(e, "Attempt %d of %s/%s", start.job().attempt(), subject.namespace(), subject.name());
-                        return Optional.of(new Resolution.Blocked(Reason.RequestFailed, String.valueOf(e.getMessage()), false));
+                        return Optional.of(
+                                new Resolution.Blocked(Reason.RequestFailed, String.valueOf(e.getMessage()), false));
                     }
                 }
                 case Action.StopAttempt stop -> backend.stop(subject, stop.attempt());

@@ -166,7 +166,8 @@ public final class StatusWriter {
                 .build();
         var event = new EventBuilder()
                 .withNewMetadata()
-                .withName(subject.name() + "." + Long.toHexString(unique + notice.reason().ordinal()))
+                .withName(subject.name() + "."
+                        + Long.toHexString(unique + notice.reason().ordinal()))
                 .withNamespace(subject.namespace())
                 .endMetadata()
                 .withEventTime(new MicroTime(MICROS.format(now)))
@@ -181,7 +182,9 @@ public final class StatusWriter {
         try {
             client.resource(event).create();
         } catch (KubernetesClientException e) {
-            LOG.warnf("Event %s on %s/%s was not written: %s", notice.reason(), subject.namespace(), subject.name(), e.getMessage());
+            LOG.warnf(
+                    "Event %s on %s/%s was not written: %s",
+                    notice.reason(), subject.namespace(), subject.name(), e.getMessage());
         }
     }
 }

@@ -165,9 +165,8 @@ final class Decision {
             end(attempt, Reason.Suspended, "", Optional.empty());
             return Optional.empty();
         }
-        for (Deadline clock : List.of(
-                Startup.check(subject, observed, job),
-                Hang.check(subject, observed, attempt.number()))) {
+        for (Deadline clock :
+                List.of(Startup.check(subject, observed, job), Hang.check(subject, observed, attempt.number()))) {
             if (clock instanceof Deadline.Over over) {
                 stop(attempt, over.reason(), over.message());
                 return Optional.empty();
@@ -192,11 +191,24 @@ final class Decision {
                 .map(report -> report.body().resumedFrom())
                 .filter(from -> attempt.resumedFrom() == null)
                 .ifPresent(from -> replaceLast(new Attempt(
-                        attempt.number(), attempt.startedAt(), null, null, null, null, null, null, null, from, attempt.world())));
+                        attempt.number(),
+                        attempt.startedAt(),
+                        null,
+                        null,
+                        null,
+                        null,
+                        null,
+                        null,
+                        null,
+                        from,
+                        attempt.world())));
         if (job.state() == AttemptJob.State.Suspended) {
-            return plan(Stage.Queued, Reason.WaitingForQuota, "Waiting for the queue to admit attempt " + job.attempt());
+            return plan(
+                    Stage.Queued, Reason.WaitingForQuota, "Waiting for the queue to admit attempt " + job.attempt());
         }
-        long up = pods.stream().filter(pod -> pod.phase() == WorkerPod.Phase.Running || pod.over()).count();
+        long up = pods.stream()
+                .filter(pod -> pod.phase() == WorkerPod.Phase.Running || pod.over())
+                .count();
         boolean reporting = Hang.lastHeard(subject, observed, job.attempt()).isPresent();
         if (reporting || up >= subject.work().nodes() && up > 0) {
             return plan(Stage.Running, Reason.Running, "Attempt " + job.attempt() + " runs", reporting, false);
@@ -209,9 +221,11 @@ final class Decision {
     /** No attempt runs: complete, failed, suspended, waiting, or the next one starts. */
     private Plan next() {
         var last = attempts.isEmpty() ? Optional.<Attempt>empty() : Optional.of(attempts.getLast());
-        if (last.filter(attempt -> Reason.Completed.name().equals(attempt.reason())).isPresent()) {
+        if (last.filter(attempt -> Reason.Completed.name().equals(attempt.reason()))
+                .isPresent()) {
             finishedAt = Optional.of(Instant.parse(last.get().endedAt()));
-            return plan(Stage.Complete, Reason.Completed, "Attempt " + last.get().number() + " completed the work");
+            return plan(
+                    Stage.Complete, Reason.Completed, "Attempt " + last.get().number() + " completed the work");
         }
         var failed = last.filter(attempt -> Restart.classOf(attempt) != FailureClass.None);
         Optional<Instant> notBefore = Optional.empty();
@@ -228,7 +242,9 @@ final class Decision {
         }
         if (last.isPresent() && oldWorkers(last.get())) {
             return plan(
-                    Stage.Restarting, Reason.WaitingForOldWorkers, "Workers of attempt " + last.get().number() + " are still ending");
+                    Stage.Restarting,
+                    Reason.WaitingForOldWorkers,
+                    "Workers of attempt " + last.get().number() + " are still ending");
         }
         if (notBefore.filter(now::isBefore).isPresent()) {
             lookAgain(notBefore.get());
@@ -236,7 +252,8 @@ final class Decision {
             return plan(
                     Stage.Restarting,
                     Reason.BackingOff,
-                    "Attempt " + attempt.number() + " ended (" + attempt.reason() + "); the next starts at " + notBefore.get());
+                    "Attempt " + attempt.number() + " ended (" + attempt.reason() + "); the next starts at "
+                            + notBefore.get());
         }
         return switch (observed.references()) {
             case Resolution.Blocked blocked ->
@@ -268,7 +285,8 @@ final class Decision {
     private Plan reopen() {
         restarts = Restart.refill(restarts);
         finishedAt = Optional.empty();
-        return observed.references() instanceof Resolution.Ready ready && !subject.work().suspend()
+        return observed.references() instanceof Resolution.Ready ready
+                        && !subject.work().suspend()
                 ? start(ready)
                 : finished();
     }
@@ -320,7 +338,8 @@ final class Decision {
     private void end(Attempt attempt, Classify.Cause cause) {
         var ended = observed.job(attempt.number()).flatMap(AttemptJob::endedAt).orElse(now);
         var node = cause.node().isEmpty() ? null : cause.node();
-        var code = cause.exitCode().isPresent() ? Integer.valueOf(cause.exitCode().getAsInt()) : null;
+        var code =
+                cause.exitCode().isPresent() ? Integer.valueOf(cause.exitCode().getAsInt()) : null;
         replaceLast(new Attempt(
                 attempt.number(),
                 attempt.startedAt(),
@@ -360,7 +379,8 @@ final class Decision {
 
     private Long lastStep(Attempt attempt, Optional<TerminationMessage> word) {
         return word.map(TerminationMessage::step)
-                .or(() -> observed.report(attempt.number()).map(report -> report.body().step()))
+                .or(() -> observed.report(attempt.number())
+                        .map(report -> report.body().step()))
                 .or(() -> old.progress()
                         .filter(progress -> attempt.number().equals(progress.attempt()))
                         .map(Progress::step))
@@ -369,14 +389,25 @@ final class Decision {
 
     private Long resumedFrom(Attempt attempt, Optional<TerminationMessage> word) {
         return word.map(TerminationMessage::resumedFrom)
-                .or(() -> observed.report(attempt.number()).map(report -> report.body().resumedFrom()))
+                .or(() -> observed.report(attempt.number())
+                        .map(report -> report.body().resumedFrom()))
                 .orElse(attempt.resumedFrom());
     }
 
     private Attempt begun(int number, Instant at) {
         int world = subject.work().nodes() * subject.work().processesPerNode();
         return new Attempt(
-                number, at.truncatedTo(ChronoUnit.SECONDS).toString(), null, null, null, null, null, null, null, null, world);
+                number,
+                at.truncatedTo(ChronoUnit.SECONDS).toString(),
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                world);
     }
 
     private void add(Attempt attempt) {
@@ -436,9 +467,11 @@ final class Decision {
         if (!(observed.references() instanceof Resolution.Ready ready)) {
             return Optional.empty();
         }
-        return ready.checkpoint().map(checkpoint -> References.checkpoint(subject.work())
-                .filter(selected -> checkpoint.step() != null)
-                .map(selected -> selected.ref().kind() + "/" + selected.ref().name() + "@" + checkpoint.step())
-                .orElse(checkpoint.location()));
+        return ready.checkpoint()
+                .map(checkpoint -> References.checkpoint(subject.work())
+                        .filter(selected -> checkpoint.step() != null)
+                        .map(selected ->
+                                selected.ref().kind() + "/" + selected.ref().name() + "@" + checkpoint.step())
+                        .orElse(checkpoint.location()));
     }
 }

@@ -39,9 +39,7 @@ record Knowledge(
         var words = words(observed.pods());
         return new Knowledge(
                 checkpoints(subject, report, words),
-                subject.kind() == Kind.EvalJob
-                        ? scores(subject, report, words)
-                        : Evaluation.results(subject, observed),
+                subject.kind() == Kind.EvalJob ? scores(subject, report, words) : Evaluation.results(subject, observed),
                 newest(words.stream().map(TerminationMessage::export))
                         .or(() -> subject.status().export()),
                 newest(words.stream().map(TerminationMessage::dataset))
@@ -96,7 +94,8 @@ record Knowledge(
         }
         var recent = byStep.values().stream().limit(RECENT).toList();
         var best = newest(words.stream().map(TerminationMessage::best))
-                .filter(b -> report.map(ProgressReport::best).isEmpty() || newer(b, report.get().best()))
+                .filter(b -> report.map(ProgressReport::best).isEmpty()
+                        || newer(b, report.get().best()))
                 .or(() -> report.map(ProgressReport::best))
                 .or(() -> old.map(Checkpoints::best))
                 .orElse(null);

@@ -71,8 +71,7 @@ public final class ProgressService {
         }
     }
 
-    public ProgressService(
-            Directory directory, TokenCheck tokens, Reports reports, Listener listener, Clock clock) {
+    public ProgressService(Directory directory, TokenCheck tokens, Reports reports, Listener listener, Clock clock) {
         this.directory = directory;
         this.tokens = tokens;
         this.reports = reports;
@@ -82,7 +81,9 @@ public final class ProgressService {
 
     /** @param token from the Authorization header, without "Bearer " */
     public Reply report(String namespace, String plural, String name, Optional<String> token, byte[] body) {
-        var kind = Arrays.stream(Kind.values()).filter(k -> k.plural().equals(plural)).findFirst();
+        var kind = Arrays.stream(Kind.values())
+                .filter(k -> k.plural().equals(plural))
+                .findFirst();
         if (kind.isEmpty()) {
             return Reply.error(404, "No such kind: use datasets, pretrainjobs, sftjobs or evaljobs");
         }
@@ -161,8 +162,7 @@ public final class ProgressService {
             paces.put(subject.uid(), new Pace(now, partialNews));
         }
         listener.accepted(subject, report, news);
-        var pins = Pins.of(
-                subject.kind(), subject.name(), subject.status(), directory.neighbours(subject.namespace()));
+        var pins = Pins.of(subject.kind(), subject.name(), subject.status(), directory.neighbours(subject.namespace()));
         var none = new ProgressAnswer.Command(subject.uid() + "-none", ProgressAnswer.Action.None);
         return new Reply(200, new ProgressAnswer(pins, none));
     }

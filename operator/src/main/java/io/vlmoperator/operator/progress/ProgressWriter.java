@@ -110,7 +110,9 @@ public final class ProgressWriter implements AutoCloseable {
                 sink.write(next.subject(), next.progress());
             } catch (RuntimeException e) {
                 // The next report brings newer figures.
-                LOG.warnf("Progress of %s/%s was not written: %s", next.subject().namespace(), next.subject().name(), e.getMessage());
+                LOG.warnf(
+                        "Progress of %s/%s was not written: %s",
+                        next.subject().namespace(), next.subject().name(), e.getMessage());
             }
         }
     }

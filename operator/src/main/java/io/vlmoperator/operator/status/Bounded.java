@@ -88,16 +88,21 @@ public final class Bounded {
                 s.startedAt(),
                 s.finishedAt(),
                 s.progress(),
-                s.checkpoints().map(all -> new Checkpoints(
-                        checkpoint(all.latest(), location),
-                        checkpoint(all.best(), location),
-                        all.recent() == null
-                                ? List.of()
-                                : all.recent().stream().map(c -> checkpoint(c, location)).toList())),
+                s.checkpoints()
+                        .map(all -> new Checkpoints(
+                                checkpoint(all.latest(), location),
+                                checkpoint(all.best(), location),
+                                all.recent() == null
+                                        ? List.of()
+                                        : all.recent().stream()
+                                                .map(c -> checkpoint(c, location))
+                                                .toList())),
                 s.results().stream().map(Bounded::result).toList(),
                 s.attempts().stream().map(a -> attempt(a, message)).toList(),
                 s.restarts(),
-                s.export().map(e -> new Export(text(e.location(), location), text(e.format(), NAME), text(e.digest(), DIGEST))),
+                s.export()
+                        .map(e -> new Export(
+                                text(e.location(), location), text(e.format(), NAME), text(e.digest(), DIGEST))),
                 s.dataset().map(Bounded::dataset),
                 s.source().map(v -> text(v, location)),
                 s.conditions().stream()
@@ -146,7 +151,8 @@ public final class Bounded {
                         : r.categories().stream()
                                 .filter(Objects::nonNull)
                                 .limit(16)
-                                .map(c -> new BenchmarkResult.Category(text(c.name(), NAME), finite(c.value()), c.rows()))
+                                .map(c ->
+                                        new BenchmarkResult.Category(text(c.name(), NAME), finite(c.value()), c.rows()))
                                 .toList());
     }
 
@@ -182,7 +188,8 @@ public final class Bounded {
                         .toList(),
                 d.rejected().stream()
                         .limit(16)
-                        .map(r -> new io.vlmoperator.api.status.DatasetStatus.Rejected(text(r.reason(), NAME), r.count()))
+                        .map(r ->
+                                new io.vlmoperator.api.status.DatasetStatus.Rejected(text(r.reason(), NAME), r.count()))
                         .toList());
     }
 
@@ -216,7 +223,8 @@ public final class Bounded {
     }
 
     private static RunStatus attempts(RunStatus s, int most, int message) {
-        var kept = s.attempts().subList(Math.max(0, s.attempts().size() - most), s.attempts().size());
+        var kept = s.attempts()
+                .subList(Math.max(0, s.attempts().size() - most), s.attempts().size());
         return with(
                 s,
                 s.checkpoints(),
@@ -239,18 +247,23 @@ public final class Bounded {
     }
 
     private static RunStatus sources(RunStatus s, int most) {
-        return with(s, s.checkpoints(), s.results(), s.attempts(), s.dataset()
-                .map(d -> new DatasetSummary(
-                        d.samples(),
-                        d.images(),
-                        d.tokens(),
-                        d.rows(),
-                        d.fill(),
-                        d.bytes(),
-                        d.digest(),
-                        d.tokenizerDigest(),
-                        d.sources().stream().limit(most).toList(),
-                        d.rejected().stream().limit(most).toList())));
+        return with(
+                s,
+                s.checkpoints(),
+                s.results(),
+                s.attempts(),
+                s.dataset()
+                        .map(d -> new DatasetSummary(
+                                d.samples(),
+                                d.images(),
+                                d.tokens(),
+                                d.rows(),
+                                d.fill(),
+                                d.bytes(),
+                                d.digest(),
+                                d.tokenizerDigest(),
+                                d.sources().stream().limit(most).toList(),
+                                d.rejected().stream().limit(most).toList())));
     }
 
     private static RunStatus with(

@@ -1,11 +1,11 @@
 package io.vlmoperator.operator.status;
 
+import io.vlmoperator.api.run.ExitCode.FailureClass;
 import io.vlmoperator.api.status.Attempt;
 import io.vlmoperator.api.status.Condition;
 import io.vlmoperator.operator.model.RunStatus;
 import io.vlmoperator.operator.policy.Reason;
 import io.vlmoperator.operator.policy.Restart;
-import io.vlmoperator.api.run.ExitCode.FailureClass;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -58,9 +58,8 @@ public final class Notices {
     }
 
     private static Notice notice(Condition condition) {
-        var message = condition.message() == null || condition.message().isEmpty()
-                ? condition.type()
-                : condition.message();
+        var message =
+                condition.message() == null || condition.message().isEmpty() ? condition.type() : condition.message();
         return new Notice(Reason.valueOf(condition.reason()), message, false);
     }
 }

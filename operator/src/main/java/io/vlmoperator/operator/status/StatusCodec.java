@@ -150,7 +150,8 @@ public final class StatusCodec {
         return switch (kind) {
             case Dataset -> {
                 var d = s.dataset()
-                        .orElse(new DatasetSummary(null, null, null, null, null, null, null, null, List.of(), List.of()));
+                        .orElse(new DatasetSummary(
+                                null, null, null, null, null, null, null, null, List.of(), List.of()));
                 yield new DatasetStatus(
                         phase,
                         generation,
@@ -213,8 +214,7 @@ public final class StatusCodec {
     /** The status as the API server gets it. */
     @SuppressWarnings("unchecked")
     public static Map<String, Object> tree(Subject subject, RunStatus status) {
-        return JSON.convertValue(
-                write(subject.kind(), subject.work().output().location(), status), Map.class);
+        return JSON.convertValue(write(subject.kind(), subject.work().output().location(), status), Map.class);
     }
 
     static int bytes(Kind kind, String location, RunStatus status) {

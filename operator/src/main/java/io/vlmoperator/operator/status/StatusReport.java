@@ -77,7 +77,10 @@ public final class StatusReport {
             facts.checkpoints()
                     .ifPresentOrElse(
                             all -> list.put(
-                                    "Checkpointed", true, Reason.CheckpointSaved, "Step " + all.latest().step()),
+                                    "Checkpointed",
+                                    true,
+                                    Reason.CheckpointSaved,
+                                    "Step " + all.latest().step()),
                             () -> list.put("Checkpointed", false, Reason.NoCheckpoint, ""));
         }
         boolean suspended = stage == Stage.Suspended;
@@ -88,7 +91,11 @@ public final class StatusReport {
         list.put("Failed", failed, failed ? reason : Reason.NotFailed, failed ? message : "");
         boolean stalled = failed || facts.needsPerson();
         boolean reconciling = waiting && !stalled;
-        list.put("Ready", !waiting && !stalled, waiting || stalled ? reason : complete ? reason : Reason.InProgress, waiting || stalled ? message : "");
+        list.put(
+                "Ready",
+                !waiting && !stalled,
+                waiting || stalled ? reason : complete ? reason : Reason.InProgress,
+                waiting || stalled ? message : "");
         list.put("Reconciling", reconciling, reconciling ? reason : Reason.Accepted, reconciling ? message : "");
         list.put("Stalled", stalled, stalled ? reason : Reason.InProgress, stalled ? message : "");
         return list.all();

@@ -92,7 +92,8 @@ public final class Authority {
                 }
             }
         }
-        throw new IllegalStateException("Secret " + namespace + "/" + secret + " changes all the time; who else writes it?");
+        throw new IllegalStateException(
+                "Secret " + namespace + "/" + secret + " changes all the time; who else writes it?");
     }
 
     private static Material read(Secret secret) {
@@ -124,7 +125,10 @@ public final class Authority {
     private void write(Path file, String text) {
         try {
             var part = Files.createTempFile(
-                    folder, "part", "", PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
+                    folder,
+                    "part",
+                    "",
+                    PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
             Files.writeString(part, text);
             Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         } catch (IOException e) {

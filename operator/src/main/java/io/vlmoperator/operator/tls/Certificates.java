@@ -84,8 +84,9 @@ final class Certificates {
                     Extension.authorityKeyIdentifier,
                     false,
                     new JcaX509ExtensionUtils().createAuthorityKeyIdentifier(authority.certificate()));
-            var alternatives =
-                    names.stream().map(name -> new GeneralName(GeneralName.dNSName, name)).toArray(GeneralName[]::new);
+            var alternatives = names.stream()
+                    .map(name -> new GeneralName(GeneralName.dNSName, name))
+                    .toArray(GeneralName[]::new);
             builder.addExtension(Extension.subjectAlternativeName, false, new GeneralNames(alternatives));
             return new Pair(sign(builder, authority.key()), keys.getPrivate());
         } catch (GeneralSecurityException | IOException | OperatorCreationException e) {

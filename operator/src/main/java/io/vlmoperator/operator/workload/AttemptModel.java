@@ -183,7 +183,10 @@ public final class AttemptModel {
                 .withTerminationGracePeriodSeconds(
                         subject.work().failure().gracePeriodSeconds().longValue())
                 .withSubdomain(job.nodes() == 1 ? null : subject.childPrefix())
-                .withNodeSelector(workers().nodeSelector().isEmpty() ? null : new TreeMap<>(workers().nodeSelector()))
+                .withNodeSelector(
+                        workers().nodeSelector().isEmpty()
+                                ? null
+                                : new TreeMap<>(workers().nodeSelector()))
                 .withTolerations(tolerations())
                 .withNewSecurityContext()
                 .withRunAsNonRoot(true)

@@ -54,8 +54,9 @@ public final class JobBackend implements WorkloadBackend {
                     && there.getMetadata().getOwnerReferences().stream()
                             .anyMatch(owner -> owner.getUid().equals(subject.uid()));
             if (!ours) {
-                throw new NameTakenException(wanted.getKind() + " " + wanted.getMetadata().getName()
-                        + " belongs to something else or is being deleted; delete it or rename the resource");
+                throw new NameTakenException(
+                        wanted.getKind() + " " + wanted.getMetadata().getName()
+                                + " belongs to something else or is being deleted; delete it or rename the resource");
             }
         }
     }

@@ -11,7 +11,8 @@ import java.util.regex.Pattern;
 
 /** Which claims a frozen job needs, and which of them it writes: every location in it is read, its output is written. */
 public final class Volumes {
-    private static final Pattern CLAIM = Pattern.compile("pvc://([a-z0-9](?:[-a-z0-9.]*[a-z0-9])?)(?:/.*)?", Pattern.DOTALL);
+    private static final Pattern CLAIM =
+            Pattern.compile("pvc://([a-z0-9](?:[-a-z0-9.]*[a-z0-9])?)(?:/.*)?", Pattern.DOTALL);
 
     private Volumes() {}
 
