@@ -42,7 +42,9 @@ final class Permissions {
             var rule = new PolicyRuleBuilder()
                     .withApiGroups(group.isEmpty() ? "" : group.getFirst())
                     .withResources(resources)
-                    .withVerbs(Arrays.stream(cells[3].split(",")).map(String::strip).toList());
+                    .withVerbs(Arrays.stream(cells[3].split(","))
+                            .map(String::strip)
+                            .toList());
             if (named) {
                 rule.withResourceNames(names(cells[2]).get(1));
             }

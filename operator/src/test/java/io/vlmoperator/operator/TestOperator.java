@@ -70,7 +70,6 @@ final class TestOperator implements AutoCloseable {
         }
     }
 
-
     @Override
     public void close() {
         operator.stop();
