@@ -8,11 +8,18 @@ import java.io.IOException;
 import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
 import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
 
 /** Walks a file of conversations. The uid of a sample is its place: ids in such files name pictures and repeat. */
 final class ConversationIndexer implements ShardIndexer {
+    private static final int MAX_CHECKED = 200_000;
+
     private final Shard shard;
     private final SampleRules rules;
+    /** Pictures that were decoded and found right, by the digest of their file; conversations share them. */
+    private final ConcurrentHashMap<String, Size> checked = new ConcurrentHashMap<>();
+
+    private record Size(int width, int height) {}
 
     ConversationIndexer(Shard shard, SampleRules rules) {
         this.shard = shard;
@@ -44,6 +51,20 @@ final class ConversationIndexer implements ShardIndexer {
         }
     }
 
+    private Size check(byte[] image) throws RejectedException {
+        String key = Digests.short128(image);
+        Size known = checked.get(key);
+        if (known != null) {
+            return known;
+        }
+        Pixels decoded = rules.image(image);
+        Size size = new Size(decoded.width(), decoded.height());
+        if (checked.size() < MAX_CHECKED) {
+            checked.put(key, size);
+        }
+        return size;
+    }
+
     private IndexRow row(FileChannel channel, Range range, int number) throws IOException {
         String uid = Digests.short128(Digests.utf8(shard.location()), Digests.utf8(Integer.toString(number)));
         String key = Integer.toString(number);
@@ -65,10 +86,10 @@ final class ConversationIndexer implements ShardIndexer {
             String type = "";
             for (int i = 0; i < parsed.images().size(); i++) {
                 byte[] image = ImageFolder.read(shard.images(), parsed.images().get(i));
-                Pixels decoded = rules.image(image);
+                Size size = check(image);
                 if (i == 0) {
-                    width = decoded.width();
-                    height = decoded.height();
+                    width = size.width();
+                    height = size.height();
                     type = SampleRules.imageType(image);
                 }
                 parts[1 + i] = image;

@@ -26,16 +26,19 @@ final class SampleCache {
     private final long maxBytes;
     private final ImageLoader loader = new ImageLoader();
     private final ConcurrentHashMap<Long, Loaded> kept = new ConcurrentHashMap<>();
+    /** Pictures by the digest of their file: conversations share them. */
+    private final ConcurrentHashMap<String, Pixels> pictures = new ConcurrentHashMap<>();
+
     private final AtomicLong bytes = new AtomicLong();
 
-    /** A sample as the model sees it, before its pictures are normalised. */
-    record Loaded(EncodedText text, List<Pixels> images) {
-        long bytes() {
-            long sum = 200 + 8L * text.ids().length;
-            for (Pixels image : images) {
-                sum += 50 + image.rgbHWC().length;
-            }
-            return sum;
+    /**
+     * A sample as the model sees it, before its pictures are normalised.
+     *
+     * @param shared whether the pictures are kept, so that keeping the sample costs only its text
+     */
+    record Loaded(EncodedText text, List<Pixels> images, boolean shared) {
+        long textBytes() {
+            return 300 + 8L * text.ids().length;
         }
     }
 
@@ -54,11 +57,34 @@ final class SampleCache {
             return found;
         }
         Loaded loaded = load(tables.get(dataset), sample);
-        long size = loaded.bytes();
-        if (bytes.addAndGet(size) > maxBytes || kept.putIfAbsent(key, loaded) != null) {
-            bytes.addAndGet(-size);
+        if (loaded.shared()) {
+            keep(kept, key, loaded, loaded.textBytes());
         }
         return loaded;
+    }
+
+    private <K, V> boolean keep(ConcurrentHashMap<K, V> map, K key, V value, long size) {
+        if (bytes.addAndGet(size) > maxBytes) {
+            bytes.addAndGet(-size);
+            return false;
+        }
+        if (map.putIfAbsent(key, value) != null) {
+            bytes.addAndGet(-size); // another thread was faster
+        }
+        return true;
+    }
+
+    /** Adds the picture of a file to the list; says whether it is kept. */
+    private boolean picture(byte[] file, List<Pixels> images) throws RejectedException {
+        String key = Digests.short128(file);
+        Pixels found = pictures.get(key);
+        if (found != null) {
+            images.add(found);
+            return true;
+        }
+        Pixels picture = loader.pixels(file, imageSize);
+        images.add(picture);
+        return keep(pictures, key, picture, 200L + picture.rgbHWC().length);
     }
 
     private Loaded load(SampleTable table, int sample) {
@@ -86,8 +112,9 @@ final class SampleCache {
         SampleTable.Bytes bytes = table.read(sample);
         byte[] image = bytes.image().orElseThrow();
         requireIndexed(table, sample, bytes.text(), image);
-        return new Loaded(
-                Templates.caption(tokenizer, SampleRules.utf8(bytes.text())), List.of(loader.pixels(image, imageSize)));
+        List<Pixels> images = new ArrayList<>(1);
+        boolean shared = picture(image, images);
+        return new Loaded(Templates.caption(tokenizer, SampleRules.utf8(bytes.text())), images, shared);
     }
 
     private Loaded conversation(SampleTable table, int sample) throws IOException, RejectedException {
@@ -96,10 +123,11 @@ final class SampleCache {
         byte[][] parts = new byte[1 + parsed.images().size()][];
         parts[0] = json;
         List<Pixels> images = new ArrayList<>();
+        boolean shared = true;
         for (int i = 0; i < parsed.images().size(); i++) {
             parts[1 + i] =
                     ImageFolder.read(table.imageFolder(sample), parsed.images().get(i));
-            images.add(loader.pixels(parts[1 + i], imageSize));
+            shared &= picture(parts[1 + i], images);
         }
         requireIndexed(table, sample, parts);
         EncodedText text = switch (template) {
@@ -111,7 +139,7 @@ final class SampleCache {
             throw new RejectedException(
                     RejectReason.ImagePlaces, "the paper's layout takes images in the first turn only");
         }
-        return new Loaded(text, images);
+        return new Loaded(text, images, shared);
     }
 
     private static void requireIndexed(SampleTable table, int sample, byte[]... parts) {

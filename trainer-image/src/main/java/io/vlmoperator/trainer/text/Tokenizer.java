@@ -21,6 +21,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * A byte-level BPE tokenizer read from a {@code tokenizer.json}. It never truncates, pads or adds tokens by itself. Text that comes
@@ -38,6 +39,8 @@ public final class Tokenizer implements AutoCloseable {
 
     private static final String FILE = "tokenizer.json";
     private static final long MAX_BYTES = 256L << 20;
+    private static final int KNOWN_LENGTH = 64;
+    private static final int KNOWN_TEXTS = 20_000;
     private static final Map<String, String> OPTIONS =
             Map.of("truncation", "false", "padding", "false", "addSpecialTokens", "false");
 
@@ -48,6 +51,8 @@ public final class Tokenizer implements AutoCloseable {
     private final int[] byteLengths;
     private final HuggingFaceTokenizer plain;
     private final HuggingFaceTokenizer markup;
+    /** Ids of short texts: role headers, system messages and usual questions come again and again. */
+    private final ConcurrentHashMap<String, int[]> known = new ConcurrentHashMap<>();
 
     private Tokenizer(
             String name,
@@ -210,7 +215,17 @@ public final class Tokenizer implements AutoCloseable {
 
     /** Ids of a text that comes from data: no added token is recognised in it. */
     public int[] encode(String text) {
-        return encode(plain, text);
+        if (text.length() > KNOWN_LENGTH) {
+            return encode(plain, text);
+        }
+        int[] found = known.get(text);
+        if (found == null) {
+            found = encode(plain, text);
+            if (known.size() < KNOWN_TEXTS) {
+                known.put(text, found);
+            }
+        }
+        return found.clone();
     }
 
     /** Ids of a text in which added tokens (and {@code <s>}) are recognised: the paper's behaviour. */
