@@ -38,9 +38,7 @@ final class ConversationScanner {
         int c = skipSpace();
         if (!started) {
             started = true;
-            if (c == 0xEF) { // a byte order mark
-                at += 2;
-                in.skipNBytes(2);
+            if (c == 0xEF && read() == 0xBB && read() == 0xBF) { // a byte order mark
                 c = skipSpace();
             }
             if (c == '[') {

@@ -37,14 +37,15 @@ public final class ImageSpeed {
         }
         Augmenter augmenter = new Augmenter(new Augment(0.1, 0.15, 0.2, 0.3, 0.5, 0.1));
         float[] out = new float[3 * side * side];
-        double decode = rate(i -> sink += decoder.decode(files.get(i % files.size())).width());
-        double resize = rate(
-                i -> sink += Bicubic.resize(decoded.get(i % files.size()), side, side).rgbHWC()[0]);
+        double decode =
+                rate(i -> sink += decoder.decode(files.get(i % files.size())).width());
+        double resize = rate(i -> sink +=
+                Bicubic.resize(decoded.get(i % files.size()), side, side).rgbHWC()[0]);
         Pixels small = Bicubic.resize(decoded.getFirst(), side, side);
         double normalise = rate(i -> Normalize.toCHW(small, out, 0));
         double augment = rate(i -> augmenter.toCHW(small, i, out, 0));
-        double whole = rate(i -> Normalize.toCHW(
-                Bicubic.resize(decoder.decode(files.get(i % files.size())), side, side), out, 0));
+        double whole = rate(i ->
+                Normalize.toCHW(Bicubic.resize(decoder.decode(files.get(i % files.size())), side, side), out, 0));
         System.out.printf(
                 Locale.ROOT,
                 "%-26s %5.0f kB: %7.0f img/s (decode %.0f, resize %.0f, normalise %.0f; augment instead %.0f)%n",
