@@ -52,5 +52,5 @@ cluster: tools local-build ## start a Kubernetes control plane on loopback, with
 cluster-stop: ## stop it; its data stays in .run/cluster
 	@$(VLM_LOCAL) stop --dir $(CLUSTER_DIR)
 
-crds: jdk ## write the CRD files (crds/crds and the copies in the chart) from the Java types
-	$(MVN) -pl crds test -Dtest=CrdFilesTest -Dvlm.crds.write=true
+crds: jdk ## write the CRDs (crds/crds, chart) and src/docs/api.md from the Java types
+	$(MVN) -pl crds test -Dtest=CrdFilesTest,ApiReferenceTest -Dvlm.crds.write=true
