@@ -6,7 +6,6 @@ import io.javaoperatorsdk.operator.api.config.LeaderElectionConfigurationBuilder
 import io.micrometer.core.instrument.Meter;
 import io.micrometer.core.instrument.Tag;
 import io.micrometer.core.instrument.config.MeterFilter;
-import io.quarkus.arc.lookup.LookupIfProperty;
 import io.quarkus.runtime.ShutdownEvent;
 import io.quarkus.runtime.StartupEvent;
 import io.vlmoperator.operator.engine.Controllers;
@@ -14,6 +13,7 @@ import io.vlmoperator.operator.progress.ProgressService;
 import io.vlmoperator.operator.tls.Authority;
 import io.vlmoperator.operator.web.Overview;
 import jakarta.annotation.Priority;
+import jakarta.enterprise.context.Dependent;
 import jakarta.enterprise.event.Observes;
 import jakarta.enterprise.inject.Produces;
 import jakarta.inject.Singleton;
@@ -22,6 +22,7 @@ import java.time.Duration;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import org.eclipse.microprofile.config.inject.ConfigProperty;
 import org.jboss.logging.Logger;
 
 /** Hands the parts to Quarkus; no other class of the operator's core knows the container. */
@@ -98,11 +99,17 @@ public class OperatorBeans {
         return new Overview(assembly.neighbours());
     }
 
-    /** Only with VLM_LEADER_ELECTION=true: one replica needs no lease, and its restart no waiting. */
+    /**
+     * Null, that is no election, unless VLM_LEADER_ELECTION=true: one replica needs no lease, and its restart no waiting. The SDK takes
+     * the bean without asking for conditions on its lookup, so the condition stands here; only a dependent bean may be null.
+     */
     @Produces
-    @Singleton
-    @LookupIfProperty(name = "vlm.leader-election", stringValue = "true")
-    LeaderElectionConfiguration leaderElection(Settings settings) {
+    @Dependent
+    LeaderElectionConfiguration leaderElection(
+            Settings settings, @ConfigProperty(name = "vlm.leader-election") boolean elect) {
+        if (!elect) {
+            return null;
+        }
         return LeaderElectionConfigurationBuilder.aLeaderElectionConfiguration("vlm-operator")
                 .withLeaseNamespace(settings.namespace())
                 .withIdentity(settings.instance())

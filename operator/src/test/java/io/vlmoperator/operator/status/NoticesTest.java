@@ -1,0 +1,84 @@
+package io.vlmoperator.operator.status;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.vlmoperator.api.status.Attempt;
+import io.vlmoperator.api.status.Condition;
+import io.vlmoperator.operator.model.RunStatus;
+import io.vlmoperator.operator.policy.Reason;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+class NoticesTest {
+    private static RunStatus status(List<Attempt> attempts, Condition... conditions) {
+        var e = RunStatus.EMPTY;
+        return new RunStatus(
+                e.phase(),
+                1,
+                e.startedAt(),
+                e.finishedAt(),
+                e.progress(),
+                e.checkpoints(),
+                List.of(),
+                attempts,
+                e.restarts(),
+                e.export(),
+                e.dataset(),
+                e.source(),
+                List.of(conditions));
+    }
+
+    private static Attempt attempt(int number, Reason ended) {
+        var failed = ended != null && ended != Reason.Completed && ended != Reason.Suspended;
+        return new Attempt(
+                number,
+                "2026-01-01T00:00:00Z",
+                ended == null ? null : "2026-01-01T00:01:00Z",
+                failed ? ended.failureClass().name() : null,
+                ended == null ? null : ended.name(),
+                "why",
+                null,
+                null,
+                null,
+                null,
+                2);
+    }
+
+    private static Condition condition(String type, String status, Reason reason) {
+        return new Condition(type, status, 1L, "2026-01-01T00:00:00Z", reason.name(), "message");
+    }
+
+    @Test
+    void attemptsThatBeginAndEnd() {
+        var running = status(List.of(attempt(1, null)));
+        assertThat(Notices.between(RunStatus.EMPTY, running))
+                .extracting(Notices.Notice::reason)
+                .containsExactly(Reason.AttemptStarted);
+        var next = status(List.of(attempt(1, Reason.Killed), attempt(2, null)));
+        assertThat(Notices.between(running, next))
+                .extracting(Notices.Notice::reason)
+                .containsExactly(Reason.AttemptFailed, Reason.AttemptStarted);
+        assertThat(Notices.between(running, status(List.of(attempt(1, Reason.Suspended)))))
+                .extracting(Notices.Notice::reason)
+                .containsExactly(Reason.AttemptStopped);
+        assertThat(Notices.between(running, status(List.of(attempt(1, Reason.Completed)))))
+                .isEmpty();
+        assertThat(Notices.between(next, next)).isEmpty();
+    }
+
+    @Test
+    void turnsOfTheWholeAndNewReasonsOfWaiting() {
+        var notFound = status(List.of(), condition("Accepted", "False", Reason.ReferenceNotFound));
+        var notReady = status(List.of(), condition("Accepted", "False", Reason.ReferenceNotReady));
+        assertThat(Notices.between(RunStatus.EMPTY, notFound))
+                .singleElement()
+                .satisfies(n -> assertThat(n.warning()).isTrue());
+        assertThat(Notices.between(notFound, notFound)).isEmpty();
+        assertThat(Notices.between(notFound, notReady)).hasSize(1);
+        var complete = status(List.of(), condition("Complete", "True", Reason.Completed));
+        assertThat(Notices.between(notReady, complete)).singleElement().satisfies(n -> {
+            assertThat(n.reason()).isEqualTo(Reason.Completed);
+            assertThat(n.warning()).isFalse();
+        });
+    }
+}
