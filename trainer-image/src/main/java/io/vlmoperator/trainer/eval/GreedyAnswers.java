@@ -9,7 +9,6 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.Set;
 
 /** Generates answers greedily and reads them: {@code Strict} and {@code PaperCompatible}. */
@@ -34,11 +33,16 @@ final class GreedyAnswers implements Asker {
         stops = stops(subject.tokenizer(), protocol);
     }
 
+    /** The tokens that end every answer. */
+    static Set<Integer> ends(Tokenizer tokenizer) {
+        Set<Integer> ends = new HashSet<>();
+        ends.add(tokenizer.id(Tokenizer.MESSAGE_END));
+        tokenizer.find(Tokenizer.END_OF_TEXT).ifPresent(ends::add);
+        return Set.copyOf(ends);
+    }
+
     private static Set<Integer> stops(Tokenizer tokenizer, Protocol protocol) {
-        Set<Integer> stops = new HashSet<>();
-        stops.add(tokenizer.id(Tokenizer.MESSAGE_END));
-        OptionalInt endOfText = tokenizer.find(Tokenizer.END_OF_TEXT);
-        endOfText.ifPresent(stops::add);
+        Set<Integer> stops = new HashSet<>(ends(tokenizer));
         if (protocol == Protocol.PaperCompatible) {
             for (String stop : PAPER_STOPS) {
                 int[] ids = tokenizer.encode(stop);

@@ -36,7 +36,7 @@ final class OptionLikelihood implements Asker {
         Caption
     }
 
-    /** The one that scores are reported with. */
+    /** The one that scores are reported with: the best of the three where it was measured ({@code src/docs/evaluation.md}). */
     static final Normalization NORMALIZATION = Normalization.Sum;
 
     /** Sequences without image that are scored at once. */

@@ -36,6 +36,16 @@ final class Prompts {
                 tokenizer, new Conversation(List.of(user(plainText(question)), new Turn(Role.Assistant, option))));
     }
 
+    /** A free question in the chat template, with the answer's header open. */
+    static EncodedText chat(Tokenizer tokenizer, String prompt) {
+        return Templates.chatMLPrompt(tokenizer, new Conversation(List.of(user(prompt))));
+    }
+
+    /** The beginning of a caption: {@code <s>}, image, newline. */
+    static EncodedText openCaption(Tokenizer tokenizer) {
+        return base(tokenizer, "\n");
+    }
+
     /** The option's text as a caption of the image: for a model that has seen captions only. */
     static EncodedText caption(Tokenizer tokenizer, String option) {
         return Templates.caption(tokenizer, option);
@@ -43,7 +53,11 @@ final class Prompts {
 
     /** The paper's harness: {@code <s>}, image, and a text that a base model completes; no hint, no chat template. */
     static EncodedText paper(Tokenizer tokenizer, Question question) {
-        int[] text = tokenizer.encode("\n" + paperText(question));
+        return base(tokenizer, "\n" + paperText(question));
+    }
+
+    private static EncodedText base(Tokenizer tokenizer, String behindImage) {
+        int[] text = tokenizer.encode(behindImage);
         int[] ids = new int[2 + text.length];
         ids[0] = tokenizer.id(Tokenizer.BEGIN);
         ids[1] = EncodedText.IMAGE;

@@ -1,8 +1,6 @@
 package io.vlmoperator.trainer.eval;
 
-import io.vlmoperator.trainer.TrainerException;
 import java.awt.image.BufferedImage;
-import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -69,27 +67,7 @@ final class Tables {
         return Base64.getEncoder().encodeToString(out.toByteArray());
     }
 
-    /** Reads what {@link #image} makes. */
-    static float[] read(byte[] file, int side) {
-        BufferedImage image;
-        try {
-            image = ImageIO.read(new ByteArrayInputStream(file));
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-        if (image == null || image.getWidth() != side) {
-            throw TrainerException.data("no image of side " + side);
-        }
-        float[] pixels = new float[3 * side * side];
-        for (int c = 0; c < 3; c++) {
-            for (int i = 0; i < side * side; i++) {
-                pixels[c * side * side + i] = ((image.getRGB(i % side, i / side) >> (16 - 8 * c)) & 255) / 127.5f - 1;
-            }
-        }
-        return pixels;
-    }
-
     static MultipleChoiceTable table(Path file) {
-        return new MultipleChoiceTable(file, Tables::read);
+        return new MultipleChoiceTable(file, EvalStage.images());
     }
 }

@@ -1,0 +1,210 @@
+package io.vlmoperator.trainer.eval;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.vlmoperator.api.run.ExitCode;
+import io.vlmoperator.api.run.FrozenJob;
+import io.vlmoperator.api.run.Kind;
+import io.vlmoperator.api.spec.Benchmark;
+import io.vlmoperator.api.spec.CheckpointRef;
+import io.vlmoperator.api.spec.EvalJobSpec;
+import io.vlmoperator.api.spec.EvalJobSpec.Protocol;
+import io.vlmoperator.api.spec.Generation;
+import io.vlmoperator.api.spec.JobOutput;
+import io.vlmoperator.api.status.BenchmarkResult;
+import io.vlmoperator.trainer.Locations;
+import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.checkpoint.Export;
+import io.vlmoperator.trainer.checkpoint.Faults;
+import io.vlmoperator.trainer.model.LanguageConfig;
+import io.vlmoperator.trainer.model.ModelConfig;
+import io.vlmoperator.trainer.model.Part;
+import io.vlmoperator.trainer.model.ProjectorConfig;
+import io.vlmoperator.trainer.model.VisionConfig;
+import io.vlmoperator.trainer.model.VisionLanguageModel;
+import io.vlmoperator.trainer.op.Scope;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.Random;
+import java.util.Set;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** An EvalJob from its frozen form to its files, on an exported model with random weights. */
+class EvalStageTest {
+    private static final Path TOKENIZER = Path.of("src/test/resources/tokenizer/small/tokenizer.json");
+    private static final EvalJobSpec.Checkpoint EXPORT =
+            new EvalJobSpec.Checkpoint(null, null, "pvc://data/model", null);
+
+    @TempDir
+    Path data;
+
+    private String digest;
+
+    @BeforeEach
+    void model() throws IOException {
+        ModelConfig config = new ModelConfig(
+                new LanguageConfig(32, 64, 2, 4, 2, 2048, 10_000, 1e-6, true, 160),
+                new VisionConfig(32, 8, 32, 64, 2, 4, 1e-6, -1, VisionConfig.Activation.Tanh),
+                new ProjectorConfig(4));
+        try (Scope scope = Scope.open()) {
+            VisionLanguageModel model = VisionLanguageModel.create(scope, config, Set.of());
+            model.initialize(EnumSet.allOf(Part.class), 5);
+            digest = Export.write(data.resolve("model"), model, Files.readAllBytes(TOKENIZER), OptionalInt.empty(), 12, Faults.NONE);
+        }
+        Tables.write(data.resolve("things.tsv"), 24, 1);
+    }
+
+    private static Benchmark benchmark(String name, Protocol... protocols) {
+        return new Benchmark(name, "pvc://data/things.tsv", List.of(protocols), null);
+    }
+
+    private static FrozenJob job(
+            EvalJobSpec.Checkpoint checkpoint, FrozenJob.ResolvedCheckpoint resolved, List<Benchmark> benchmarks) {
+        EvalJobSpec spec = new EvalJobSpec(
+                checkpoint,
+                benchmarks,
+                new Generation(4),
+                null,
+                new JobOutput("pvc://data/run", null),
+                null,
+                null,
+                null);
+        return new FrozenJob(1, Kind.EvalJob, "default", "eval", "u", 1, 1, 1, null, null, null, spec, null, resolved);
+    }
+
+    private List<BenchmarkResult> run(FrozenJob job) {
+        return EvalStage.run(job, Locations.of(Map.of("data", data)), (done, total, results) -> {});
+    }
+
+    @Test
+    void scoresAnExportAndTakesOverWhatIsFinished() throws IOException {
+        FrozenJob job = job(
+                EXPORT,
+                null,
+                List.of(benchmark("Things", Protocol.Strict, Protocol.OptionLikelihood), benchmark("Again")));
+        List<String> heard = new ArrayList<>();
+
+        List<BenchmarkResult> first = EvalStage.run(
+                job,
+                Locations.of(Map.of("data", data)),
+                (done, total, results) -> heard.add(done + "/" + total + " " + results.size()));
+
+        assertThat(first).hasSize(3);
+        assertThat(first).extracting(BenchmarkResult::protocol).containsExactly("Strict", "OptionLikelihood", "Strict");
+        for (BenchmarkResult result : first) {
+            assertThat(result.checkpointDigest()).isEqualTo(digest);
+            assertThat(result.step()).isEqualTo(12);
+            assertThat(result.rows()).isEqualTo(24);
+            assertThat(result.seconds()).isPositive();
+        }
+        assertThat(heard).contains("24/72 1").endsWith("72/72 3");
+        assertThat(data.resolve("run/predictions/Again_Strict.tsv"))
+                .hasSameTextualContentAs(data.resolve("run/predictions/Things_Strict.tsv"));
+        // The time an evaluation took is measured, so equal times mean that nothing was computed again.
+        assertThat(run(job)).isEqualTo(first);
+    }
+
+    @Test
+    void aPreTrainedModelIsAskedForCaptions() {
+        FrozenJob.ResolvedCheckpoint resolved = new FrozenJob.ResolvedCheckpoint("pvc://data/model", null, digest);
+        List<Benchmark> benchmarks = List.of(benchmark("Things", Protocol.OptionLikelihood));
+        EvalJobSpec.Checkpoint pretrained =
+                new EvalJobSpec.Checkpoint(new CheckpointRef("p", null, null), null, null, null);
+        EvalJobSpec.Checkpoint tuned = new EvalJobSpec.Checkpoint(null, new CheckpointRef("s", null, null), null, null);
+
+        String captions = run(job(pretrained, resolved, benchmarks)).getFirst().promptDigest();
+        String chat = run(job(tuned, resolved, benchmarks)).getFirst().promptDigest();
+
+        assertThat(captions).isNotEqualTo(chat);
+    }
+
+    @Test
+    void specsThatCannotWork() {
+        Benchmark things = benchmark("Things", Protocol.Strict);
+        refuses(job(EXPORT, null, List.of()), ExitCode.InvalidConfiguration, "spec.benchmarks is empty");
+        refuses(job(EXPORT, null, List.of(things, things)), ExitCode.InvalidConfiguration, "two benchmarks are called");
+        refuses(
+                job(EXPORT, null, List.of(benchmark("../x"))),
+                ExitCode.InvalidConfiguration,
+                "'../x' can't be a file name");
+        refuses(
+                job(
+                        EXPORT,
+                        null,
+                        List.of(new Benchmark(
+                                "Shots", "pvc://data/things.tsv", null, new Benchmark.FewShot(8, null, null)))),
+                ExitCode.InvalidConfiguration,
+                "remove fewShot");
+        refuses(
+                job(new EvalJobSpec.Checkpoint(null, null, null, "http://x"), null, List.of(things)),
+                ExitCode.InvalidConfiguration,
+                "scores checkpoints, not servers");
+        refuses(
+                job(new EvalJobSpec.Checkpoint(null, null, "pvc://data/none", null), null, List.of(things)),
+                ExitCode.InvalidConfiguration,
+                "holds no checkpoint");
+        refuses(
+                job(
+                        EXPORT,
+                        new FrozenJob.ResolvedCheckpoint("pvc://data/model", null, "sha256:other"),
+                        List.of(things)),
+                ExitCode.InvalidConfiguration,
+                "has been replaced since");
+    }
+
+    @Test
+    void damagedInput() throws IOException {
+        refuses(
+                job(
+                        EXPORT,
+                        null,
+                        List.of(new Benchmark("Missing", "pvc://data/missing.tsv", List.of(Protocol.Strict), null))),
+                ExitCode.InvalidData,
+                "does not exist");
+
+        Path weights = data.resolve("model/model.safetensors");
+        byte[] bytes = Files.readAllBytes(weights);
+        bytes[bytes.length - 1] ^= 1;
+        Files.write(weights, bytes);
+        refuses(job(EXPORT, null, List.of(benchmark("Things", Protocol.Strict))), ExitCode.InvalidData, "is damaged");
+        assertThat(data.resolve("run/results.json")).doesNotExist();
+    }
+
+    @Test
+    void generatesForAPerson() throws IOException {
+        Path image = Files.write(data.resolve("a.png"), Base64.getDecoder().decode(Tables.image(new Random(1))));
+
+        String answer = Generate.answer(data.resolve("model"), image, "What is this?", 8);
+        String caption = Generate.answer(data.resolve("model"), image, "", 8);
+
+        assertThat(answer)
+                .isNotEqualTo(caption)
+                .isEqualTo(Generate.answer(data.resolve("model"), image, "What is this?", 8));
+        assertThatThrownBy(() -> Generate.answer(data.resolve("model"), data.resolve("b.png"), "q", 8))
+                .hasMessageContaining("is no file");
+        assertThatThrownBy(() -> Generate.answer(data.resolve("model"), image, "why? ".repeat(200), 8))
+                .hasMessageContaining("the model reads 160");
+        Path noImage = Files.writeString(data.resolve("c.png"), "text");
+        assertThatThrownBy(() -> Generate.answer(data.resolve("model"), noImage, "q", 8))
+                .hasMessageContaining("c.png")
+                .isInstanceOfSatisfying(
+                        TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.InvalidData));
+    }
+
+    private void refuses(FrozenJob job, ExitCode code, String message) {
+        assertThatThrownBy(() -> run(job))
+                .hasMessageContaining(message)
+                .isInstanceOfSatisfying(
+                        TrainerException.class, e -> assertThat(e.code()).isEqualTo(code));
+    }
+}
