@@ -112,6 +112,11 @@ public final class EvalStage {
             if (benchmark.location() == null) {
                 throw TrainerException.configuration("benchmark " + name + " has no location");
             }
+            if (benchmark.protocols().isEmpty()) {
+                throw TrainerException.configuration(
+                        "benchmark " + name
+                                + ": protocols is an empty list; leave it out (Strict), or name Strict, OptionLikelihood or PaperCompatible");
+            }
             if (benchmark.fewShot() != null
                     && benchmark.fewShot().shots() != null
                     && benchmark.fewShot().shots() > 0) {

@@ -2,7 +2,9 @@ package io.vlmoperator.trainer.launch;
 
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.eval.Generate;
 import java.io.PrintStream;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -16,6 +18,9 @@ public final class Main {
               run FOLDER|FILE... --mount CLAIM=FOLDER... [--only NAME] [--processes N]
                                               runs the manifests (Dataset, PretrainJob, SFTJob, EvalJob) on this machine, without
                                               Kubernetes, in order of dependence; what is finished is skipped, what was begun resumes
+              generate --checkpoint DIR --image FILE [--prompt TEXT] [--max-new-tokens N]
+                                              the model's answer about one image; DIR is a run folder, a checkpoint or an export;
+                                              without a prompt it writes a caption
               checkpoint list RUN             the checkpoints of a run folder
               checkpoint verify RUN           reads them all and compares their digests
               checkpoint prune RUN --keep N   deletes all but the newest N
@@ -59,6 +64,10 @@ public final class Main {
                     yield new Worker(environment, out, err).run();
                 }
                 case "run" -> new RunCommand(rest, environment, out, err).run();
+                case "generate" -> {
+                    out.println(generate(rest));
+                    yield 0;
+                }
                 case "checkpoint" -> new CheckpointCommand(rest, environment, out).run();
                 case "--version" -> {
                     out.println("vlm-trainer " + version() + ", libtorch " + io.vlmoperator.trainer.op.Torch.VERSION);
@@ -69,14 +78,32 @@ public final class Main {
                     yield 0;
                 }
                 default ->
-                    throw TrainerException.configuration(
-                            "unknown command '" + command + "'; there are worker, run, checkpoint, --version, --help");
+                    throw TrainerException.configuration("unknown command '" + command
+                            + "'; there are worker, run, generate, checkpoint, --version, --help");
             };
         } catch (Throwable e) {
             ExitCode code = Ending.code(e);
             err.println(code.name() + ": " + Ending.message(e));
             return code.code();
         }
+    }
+
+    private static String generate(List<String> rest) {
+        Arguments arguments =
+                Arguments.parse(rest, List.of("--checkpoint", "--image", "--prompt", "--max-new-tokens"), List.of());
+        arguments.requireNone();
+        return Generate.answer(
+                Path.of(required(arguments, "--checkpoint")),
+                Path.of(required(arguments, "--image")),
+                arguments.one("--prompt").orElse(""),
+                arguments.number("--max-new-tokens", 4096).orElse(64));
+    }
+
+    private static String required(Arguments arguments, String name) {
+        return arguments
+                .one(name)
+                .orElseThrow(
+                        () -> TrainerException.configuration("option " + name + " is missing; see vlm-trainer --help"));
     }
 
     private static String version() {

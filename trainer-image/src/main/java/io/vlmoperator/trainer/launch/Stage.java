@@ -11,6 +11,7 @@ import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.checkpoint.Faults;
 import io.vlmoperator.trainer.data.DatasetBuilder;
 import io.vlmoperator.trainer.dist.Communicator;
+import io.vlmoperator.trainer.eval.EvalStage;
 import io.vlmoperator.trainer.metric.Progress;
 import io.vlmoperator.trainer.train.RunFacts;
 import io.vlmoperator.trainer.train.StopSignal;
@@ -122,11 +123,21 @@ record Stage(
     }
 
     private Made evaluate() {
-        throw io.vlmoperator.trainer.TrainerException.configuration("EvalJobs are not connected yet");
+        if (index != 0) {
+            log.accept("worker 0 evaluates alone");
+            return Made.NOTHING;
+        }
+        EvalReports reports = new EvalReports(progress, stop, log);
+        return new Made(Optional.empty(), EvalStage.run(job, locations, reports));
     }
 
     private static ProgressReport report(
             long done, long total, Optional<DatasetSummary> dataset, List<BenchmarkResult> results) {
+        return report(done, total, dataset, results, null);
+    }
+
+    static ProgressReport report(
+            long done, long total, Optional<DatasetSummary> dataset, List<BenchmarkResult> results, Long etaSeconds) {
         return new ProgressReport(
                 null,
                 null,
@@ -142,7 +153,7 @@ record Stage(
                 null,
                 null,
                 null,
-                null,
+                etaSeconds,
                 null,
                 null,
                 List.of(),

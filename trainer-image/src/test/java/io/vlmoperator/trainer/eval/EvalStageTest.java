@@ -59,13 +59,14 @@ class EvalStageTest {
         try (Scope scope = Scope.open()) {
             VisionLanguageModel model = VisionLanguageModel.create(scope, config, Set.of());
             model.initialize(EnumSet.allOf(Part.class), 5);
-            digest = Export.write(data.resolve("model"), model, Files.readAllBytes(TOKENIZER), OptionalInt.empty(), 12, Faults.NONE);
+            digest = Export.write(
+                    data.resolve("model"), model, Files.readAllBytes(TOKENIZER), OptionalInt.empty(), 12, Faults.NONE);
         }
         Tables.write(data.resolve("things.tsv"), 24, 1);
     }
 
     private static Benchmark benchmark(String name, Protocol... protocols) {
-        return new Benchmark(name, "pvc://data/things.tsv", List.of(protocols), null);
+        return new Benchmark(name, "pvc://data/things.tsv", protocols.length == 0 ? null : List.of(protocols), null);
     }
 
     private static FrozenJob job(
@@ -145,6 +146,10 @@ class EvalStageTest {
                                 "Shots", "pvc://data/things.tsv", null, new Benchmark.FewShot(8, null, null)))),
                 ExitCode.InvalidConfiguration,
                 "remove fewShot");
+        refuses(
+                job(EXPORT, null, List.of(new Benchmark("None", "pvc://data/things.tsv", List.of(), null))),
+                ExitCode.InvalidConfiguration,
+                "protocols is an empty list");
         refuses(
                 job(new EvalJobSpec.Checkpoint(null, null, null, "http://x"), null, List.of(things)),
                 ExitCode.InvalidConfiguration,
