@@ -33,7 +33,9 @@ final class CrdFiles {
             Output output = new Output();
             int count = new CRDGenerator()
                     .withParallelGenerationEnabled(false)
-                    .withMinQuotes(true)
+                    // Every string is quoted: a bare True is a string for one reader of YAML and a boolean for kubectl
+                    // and helm.
+                    .withMinQuotes(false)
                     .forCRDVersions("v1")
                     .withPostProcessor(columnsAsDeclared(kind))
                     .withOutput(output)

@@ -1,6 +1,5 @@
 package io.vlmoperator.e2e.api;
 
-import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.NamespaceBuilder;
 import io.fabric8.kubernetes.api.model.apiextensions.v1.CustomResourceDefinition;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -9,6 +8,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
@@ -27,9 +27,8 @@ final class ApiServer implements AutoCloseable {
         folder = Files.createTempDirectory("vlm-api");
         cluster = LocalCluster.start(folder);
         admin = cluster.newClient();
-        for (Path file : crds()) {
-            apply(file);
-        }
+        // By kubectl, as people do it: its reader of YAML is not that of the Java client.
+        kubectl("apply", "--server-side", "-f", REPOSITORY.resolve("crds/crds").toString());
         for (Path file : crds()) {
             CustomResourceDefinition crd;
             try (InputStream in = Files.newInputStream(file)) {
@@ -73,15 +72,31 @@ final class ApiServer implements AutoCloseable {
         return name;
     }
 
-    /** Server-side apply of every object in a file, as {@code kubectl apply --server-side} does it. */
-    void apply(Path file) throws IOException {
-        try (InputStream in = Files.newInputStream(file)) {
-            for (HasMetadata object : admin.load(in).items()) {
-                admin.resource(object)
-                        .fieldManager("vlm-api-test")
-                        .forceConflicts()
-                        .serverSideApply();
+    /** What kubectl prints. */
+    String kubectl(String... arguments) throws IOException {
+        List<String> command = new ArrayList<>(List.of(
+                cluster.tool("kubectl").toString(),
+                "--kubeconfig",
+                cluster.kubeconfig().toString()));
+        command.addAll(List.of(arguments));
+        Path out = Files.createTempFile(folder, "kubectl", ".out");
+        try {
+            Process process = new ProcessBuilder(command)
+                    .redirectErrorStream(true)
+                    .redirectOutput(out.toFile())
+                    .start();
+            if (!process.waitFor(60, TimeUnit.SECONDS)) {
+                process.destroyForcibly();
+                throw new AssertionError(command + " did not end within a minute");
             }
+            String output = Files.readString(out);
+            if (process.exitValue() != 0) {
+                throw new AssertionError(command + " failed: " + output);
+            }
+            return output;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
         }
     }
 

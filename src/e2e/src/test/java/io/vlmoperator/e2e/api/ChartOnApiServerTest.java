@@ -9,6 +9,7 @@ import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
 import io.fabric8.kubernetes.api.model.apiextensions.v1.CustomResourceColumnDefinition;
 import io.fabric8.kubernetes.api.model.apiextensions.v1.CustomResourceDefinition;
+import io.fabric8.kubernetes.api.model.apiextensions.v1.CustomResourceDefinitionVersion;
 import io.fabric8.kubernetes.api.model.apps.Deployment;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import java.io.IOException;
@@ -110,6 +111,7 @@ class ChartOnApiServerTest {
     @Test
     void crdsComeWithUpgradesAndStayBehind(@TempDir Path folder) throws IOException {
         String namespace = server.namespace("chart-upgrade");
+        List<CustomResourceDefinitionVersion> byKubectl = versions();
         Path older = folder.resolve("vlm-operator");
         copy(Helm.CHART, older);
         Path crd = older.resolve("files/crds/pretrainjobs.yaml");
@@ -130,7 +132,9 @@ class ChartOnApiServerTest {
                 .create();
         helm("upgrade", "--install", "up", Helm.CHART.toString(), "-n", namespace)
                 .succeeded();
-        assertThat(columns()).contains("Loss");
+        assertThat(versions())
+                .as("CRDs installed by helm against those by kubectl")
+                .isEqualTo(byKubectl);
         helm("uninstall", "up", "-n", namespace).succeeded();
         GenericKubernetesResource survivor = server.admin()
                 .genericKubernetesResources("vlm-operator.io/v1alpha1", "PretrainJob")
@@ -140,6 +144,13 @@ class ChartOnApiServerTest {
         assertThat(survivor).as("a resource after helm uninstall").isNotNull();
         assertThat(survivor.getMetadata().getDeletionTimestamp()).isNull();
         assertThat(columns()).contains("Loss");
+    }
+
+    private static List<CustomResourceDefinitionVersion> versions() {
+        return server.admin().apiextensions().v1().customResourceDefinitions().list().getItems().stream()
+                .filter(crd -> crd.getSpec().getGroup().equals("vlm-operator.io"))
+                .flatMap(crd -> crd.getSpec().getVersions().stream())
+                .toList();
     }
 
     private static List<String> columns() {

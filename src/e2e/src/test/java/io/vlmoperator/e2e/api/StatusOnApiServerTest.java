@@ -12,11 +12,10 @@ import io.fabric8.kubernetes.client.dsl.base.PatchType;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import io.vlmoperator.api.status.Limits;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -186,20 +185,9 @@ class StatusOnApiServerTest {
                         .build());
     }
 
-    private static String kubectl(ApiServer server, String... arguments) throws IOException, InterruptedException {
-        List<String> command = new java.util.ArrayList<>(List.of(
-                server.cluster().tool("kubectl").toString(),
-                "--kubeconfig",
-                server.cluster().kubeconfig().toString(),
-                "--namespace",
-                namespace));
-        command.addAll(List.of(arguments));
-        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        assertThat(process.waitFor(30, TimeUnit.SECONDS))
-                .as("kubectl %s ended", List.of(arguments))
-                .isTrue();
-        assertThat(process.exitValue()).as("%s: %s", command, output).isZero();
-        return output;
+    private static String kubectl(ApiServer server, String... arguments) throws IOException {
+        List<String> all = new ArrayList<>(List.of("--namespace", namespace));
+        all.addAll(List.of(arguments));
+        return server.kubectl(all.toArray(String[]::new));
     }
 }
