@@ -13,7 +13,7 @@ CLUSTER_DIR ?= $(CURDIR)/.run/cluster
 CLUSTER_PROGRAMS ?= busybox=/bin/sh $(if $(wildcard trainer-image/bin/vlm-trainer),vlm-operator/trainer=$(CURDIR)/trainer-image/bin/vlm-trainer) $(if $(wildcard operator/bin/vlm-operator),vlm-operator/operator=$(CURDIR)/operator/bin/vlm-operator)
 VLM_LOCAL := src/local/bin/vlm-local
 
-.PHONY: help jdk build demo demo-stop test lint format crds tools local-build cluster cluster-stop
+.PHONY: bench-train help jdk build demo demo-stop test lint format crds tools local-build cluster cluster-stop
 help: ## list the verbs
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
@@ -54,3 +54,6 @@ cluster-stop: ## stop it; its data stays in .run/cluster
 
 crds: jdk ## write the CRDs (crds/crds, chart) and src/docs/api.md from the Java types
 	$(MVN) -pl crds test -Dtest=CrdFilesTest,ApiReferenceTest -Dvlm.crds.write=true
+
+bench-train: build ## tokens per second of the demo's training step, against transformers + torch
+	@src/bench/bin/bench-train

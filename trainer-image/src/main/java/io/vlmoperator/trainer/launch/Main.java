@@ -3,7 +3,11 @@ package io.vlmoperator.trainer.launch;
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.eval.Generate;
+import io.vlmoperator.trainer.verify.Comparison;
+import io.vlmoperator.trainer.verify.Verify;
+import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -25,6 +29,9 @@ public final class Main {
               checkpoint verify RUN           reads them all and compares their digests
               checkpoint prune RUN --keep N   deletes all but the newest N
               checkpoint delete RUN --step N  deletes one
+              verify DIR [--dump OUT]         runs the cases of a reference folder and compares
+              bench-step [--threads N] [--steps N] [--lengths L,L,...]
+                                              the demo model's training step on made-up samples (see make bench-train)
               --version, --help
 
             A location pvc://CLAIM/path lies under the folder of --mount CLAIM=FOLDER (in a pod under /mnt/CLAIM).
@@ -69,6 +76,8 @@ public final class Main {
                     yield 0;
                 }
                 case "checkpoint" -> new CheckpointCommand(rest, environment, out).run();
+                case "verify" -> verify(rest, out);
+                case "bench-step" -> StepBench.run(rest, out);
                 case "--version" -> {
                     out.println("vlm-trainer " + version() + ", libtorch " + io.vlmoperator.trainer.op.Torch.VERSION);
                     yield 0;
@@ -79,7 +88,7 @@ public final class Main {
                 }
                 default ->
                     throw TrainerException.configuration("unknown command '" + command
-                            + "'; there are worker, run, generate, checkpoint, --version, --help");
+                            + "'; there are worker, run, generate, checkpoint, verify, --version, --help");
             };
         } catch (Throwable e) {
             ExitCode code = Ending.code(e);
@@ -104,6 +113,19 @@ public final class Main {
                 .one(name)
                 .orElseThrow(
                         () -> TrainerException.configuration("option " + name + " is missing; see vlm-trainer --help"));
+    }
+
+    private static int verify(List<String> words, PrintStream out) throws IOException {
+        Arguments arguments = Arguments.parse(words, List.of("--dump"), List.of());
+        if (arguments.words().size() != 1) {
+            throw TrainerException.configuration("write: verify DIR [--dump OUT]");
+        }
+        Path folder = Path.of(arguments.words().getFirst());
+        if (!Files.isDirectory(folder)) {
+            throw TrainerException.configuration(folder + " is no folder");
+        }
+        List<Comparison> all = Verify.run(folder, arguments.one("--dump").map(Path::of));
+        return Verify.print(all, out) ? ExitCode.Completed.code() : ExitCode.InternalError.code();
     }
 
     private static String version() {

@@ -16,7 +16,10 @@ import java.util.Set;
 /** Counts the floating point operations of a step, and measures what this machine can do, for MFU. */
 final class Flops {
     private static final int PEAK_SIDE = 768;
-    private static final int PEAK_TRIES = 4;
+    /** Long enough that other work on the machine does not hit every try. */
+    private static final long PEAK_NANOS = 500_000_000L;
+
+    private static final int PEAK_TRIES = 200;
 
     private final double visionPerImage;
     private final double languagePerToken;
@@ -84,10 +87,11 @@ final class Flops {
                 PEAK_SIDE);
     }
 
-    /** Operations per second of a square matrix product in this process: the best of a few. */
+    /** Operations per second of a square matrix product in this process: the best try of half a second. */
     static double measuredPeak() {
         double best = Double.MAX_VALUE;
-        for (int i = 0; i < PEAK_TRIES; i++) {
+        long end = System.nanoTime() + PEAK_NANOS;
+        for (int i = 0; i < PEAK_TRIES && (i < 3 || System.nanoTime() < end); i++) {
             try (Scope scope = Scope.open()) {
                 Tensor a = scope.zeros(DType.FLOAT32, PEAK_SIDE, PEAK_SIDE);
                 Tensor b = scope.zeros(DType.FLOAT32, PEAK_SIDE, PEAK_SIDE);
