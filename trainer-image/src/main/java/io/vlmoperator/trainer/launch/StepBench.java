@@ -69,13 +69,17 @@ final class StepBench {
                 try (Scope local = scope.child()) {
                     local.ops().zero(model.weights().gradients());
                     for (Batch micro : data) {
-                        float loss = model.accumulate(micro, 1.0 / targets, local).item();
+                        float loss =
+                                model.accumulate(micro, 1.0 / targets, local).item();
                         if (!Float.isFinite(loss)) {
                             throw new TrainerException(ExitCode.NonFinite, "the benchmark's loss is " + loss);
                         }
                     }
                     optimizer.update(
-                            1e-4, step + WARM_UP + 1, local.ops().norm(model.weights().gradients()), 1.0);
+                            1e-4,
+                            step + WARM_UP + 1,
+                            local.ops().norm(model.weights().gradients()),
+                            1.0);
                 }
                 if (step >= 0) {
                     wall[step] = System.nanoTime() - start;

@@ -37,8 +37,7 @@ class MainTest {
                 new PrintStream(err, true, StandardCharsets.UTF_8));
     }
 
-    private static final String DATASET =
-            """
+    private static final String DATASET = """
             apiVersion: vlm-operator.io/v1alpha1
             kind: Dataset
             metadata: {name: d}
@@ -70,8 +69,11 @@ class MainTest {
     void badCommandsSayWhatToWrite(String line, String message) throws IOException {
         Files.writeString(folder.resolve("d.yaml"), DATASET);
         String[] words = line.replace("FOLDER", folder.toString()).split(" ");
-        assertThat(run(Map.of("VLM_TERMINATION_LOG", folder.resolve("log").toString()), words)).isEqualTo(64);
-        assertThat(err.toString(StandardCharsets.UTF_8)).contains("InvalidConfiguration: ").contains(message);
+        assertThat(run(Map.of("VLM_TERMINATION_LOG", folder.resolve("log").toString()), words))
+                .isEqualTo(64);
+        assertThat(err.toString(StandardCharsets.UTF_8))
+                .contains("InvalidConfiguration: ")
+                .contains(message);
     }
 
     @ParameterizedTest
@@ -95,9 +97,7 @@ class MainTest {
 
     @Test
     void referencesMustBeThere() throws IOException {
-        Files.writeString(
-                folder.resolve("e.yaml"),
-                """
+        Files.writeString(folder.resolve("e.yaml"), """
                 apiVersion: v1
                 kind: PersistentVolumeClaim
                 metadata: {name: c}
@@ -110,7 +110,8 @@ class MainTest {
                   benchmarks: [{name: b, location: "pvc://c/b.tsv"}]
                   output: {location: "pvc://c/out"}
                 """);
-        assertThat(run(Map.of(), "run", folder.toString(), "--mount", "c=" + folder)).isEqualTo(64);
+        assertThat(run(Map.of(), "run", folder.toString(), "--mount", "c=" + folder))
+                .isEqualTo(64);
         assertThat(out.toString(StandardCharsets.UTF_8)).contains("PersistentVolumeClaim is for Kubernetes, skipped");
         assertThat(err.toString(StandardCharsets.UTF_8))
                 .contains("spec.checkpoint.sftJob names SFTJob missing, which is in none of the manifests");
@@ -139,18 +140,23 @@ class MainTest {
     void helpAndVersion() {
         assertThat(run(Map.of(), "--help")).isZero();
         assertThat(run(Map.of(), "--version")).isZero();
-        assertThat(out.toString(StandardCharsets.UTF_8)).contains("vlm-trainer COMMAND").contains("libtorch 2.7.1");
+        assertThat(out.toString(StandardCharsets.UTF_8))
+                .contains("vlm-trainer COMMAND")
+                .contains("libtorch 2.7.1");
     }
 
     @Test
     void everyErrorHasItsCode() {
         assertThat(Ending.code(TrainerException.data("x")).code()).isEqualTo(65);
-        assertThat(Ending.code(new IllegalStateException(TrainerException.data("x"))).code()).isEqualTo(65);
+        assertThat(Ending.code(new IllegalStateException(TrainerException.data("x")))
+                        .code())
+                .isEqualTo(65);
         assertThat(Ending.code(new OutOfMemoryError("Java heap space")).code()).isEqualTo(67);
         assertThat(Ending.code(new IllegalStateException("[enforce fail] DefaultCPUAllocator: can't allocate memory"))
                         .code())
                 .isEqualTo(67);
-        assertThat(Ending.code(new java.nio.file.NoSuchFileException("x")).code()).isEqualTo(66);
+        assertThat(Ending.code(new java.nio.file.NoSuchFileException("x")).code())
+                .isEqualTo(66);
         assertThat(Ending.code(new NullPointerException("x")).code()).isEqualTo(70);
         assertThat(Ending.message(new NullPointerException("two\nlines"))).contains("two lines at MainTest.java:");
     }
@@ -158,20 +164,44 @@ class MainTest {
     @Test
     void lastWordsAreBounded() throws IOException {
         BenchmarkResult result = new BenchmarkResult(
-                "b", "s", "Strict", "accuracy", 0.5, 0.1, 0.25, 10L, 0L, 0L, 1L, "c", "d", "p", 4, 1.0,
+                "b",
+                "s",
+                "Strict",
+                "accuracy",
+                0.5,
+                0.1,
+                0.25,
+                10L,
+                0L,
+                0L,
+                1L,
+                "c",
+                "d",
+                "p",
+                4,
+                1.0,
                 Collections.nCopies(16, new BenchmarkResult.Category("category", 0.5, 3L)));
         Path log = folder.resolve("log");
         Ending.write(
                 log,
                 new TerminationMessage(
-                        "Completed", "m".repeat(3000), 1L, null, null, null, 0, null, Collections.nCopies(20, result),
+                        "Completed",
+                        "m".repeat(3000),
+                        1L,
+                        null,
+                        null,
+                        null,
+                        0,
+                        null,
+                        Collections.nCopies(20, result),
                         null));
         assertThat(Files.size(log)).isLessThanOrEqualTo(TerminationMessage.MAX_BYTES);
         TerminationMessage read = Ending.read(log);
         assertThat(read.results()).isNotEmpty().allMatch(r -> r.categories().isEmpty());
         Ending.write(
                 log,
-                new TerminationMessage("Completed", "m".repeat(90_000), 1L, null, null, null, 0, null, List.of(), null));
+                new TerminationMessage(
+                        "Completed", "m".repeat(90_000), 1L, null, null, null, 0, null, List.of(), null));
         assertThat(Files.size(log)).isLessThanOrEqualTo(TerminationMessage.MAX_BYTES);
     }
 }

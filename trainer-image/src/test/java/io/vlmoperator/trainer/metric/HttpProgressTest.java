@@ -103,8 +103,12 @@ class HttpProgressTest {
             assertThat(second.path("nonFinite").asBoolean()).isTrue();
             assertThat(authorizations).containsExactly("Bearer first", "Bearer second");
             assertThat(progress.pins()).containsExactlyInAnyOrder(5L, 9L);
-            assertThat(progress.takeCommand()).map(ProgressAnswer.Command::action).contains(ProgressAnswer.Action.Save);
-            assertThat(progress.takeCommand()).as("the same id again is no new command").isEmpty();
+            assertThat(progress.takeCommand())
+                    .map(ProgressAnswer.Command::action)
+                    .contains(ProgressAnswer.Action.Save);
+            assertThat(progress.takeCommand())
+                    .as("the same id again is no new command")
+                    .isEmpty();
             assertThat(progress.heardWithin(Duration.ofSeconds(30))).isTrue();
         }
     }
@@ -119,7 +123,8 @@ class HttpProgressTest {
             assertThat(received.poll(10, TimeUnit.SECONDS)).isNotNull();
             status = 200;
             progress.report(step(3, 1), true);
-            assertThat(received.poll(10, TimeUnit.SECONDS).path("sequence").asInt()).isEqualTo(3);
+            assertThat(received.poll(10, TimeUnit.SECONDS).path("sequence").asInt())
+                    .isEqualTo(3);
         }
         assertThat(log).hasSize(2);
         assertThat(log.getFirst()).contains("training goes on").contains("503");
@@ -138,14 +143,36 @@ class HttpProgressTest {
             last = next;
         }
         assertThat(last.path("step").asInt()).isEqualTo(1000);
-        assertThat(authorizations).as("a thousand steps at once are few reports").hasSizeLessThan(20);
+        assertThat(authorizations)
+                .as("a thousand steps at once are few reports")
+                .hasSizeLessThan(20);
     }
 
     @Test
     void longReportsLoseDetailsNotTheStep() throws Exception {
         ProgressReport details = new ProgressReport(
-                null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
-                List.of(), null, null, null, java.util.Collections.nCopies(40, "w".repeat(5000)));
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                List.of(),
+                null,
+                null,
+                null,
+                java.util.Collections.nCopies(40, "w".repeat(5000)));
         byte[] json = Reports.bounded(Reports.training(MetricsFileTest.record(3, 1), 0, details));
         assertThat(json.length).isLessThanOrEqualTo(ProgressReport.MAX_BYTES);
         assertThat(new ObjectMapper().readTree(json).path("step").asInt()).isEqualTo(3);
