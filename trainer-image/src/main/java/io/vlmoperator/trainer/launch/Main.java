@@ -89,9 +89,6 @@ public final class Main {
                 default ->
                     throw TrainerException.configuration("unknown command '" + command
                             + "'; there are worker, run, generate, checkpoint, verify, --version, --help");
-    }
-
-                            + "'; there are worker, run, checkpoint, verify, --version, --help");
             };
         } catch (Throwable e) {
             ExitCode code = Ending.code(e);
