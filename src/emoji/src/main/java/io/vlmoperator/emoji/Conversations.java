@@ -5,6 +5,7 @@ import java.io.BufferedWriter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -13,24 +14,30 @@ import java.util.stream.Collectors;
 
 /**
  * Writes the LLaVA-style conversation file, one JSON object per line: {@code id}, {@code image} (relative to the folder of
- * images) and {@code conversations}, one question of the human and one answer.
+ * images) and {@code conversations}, questions of the human and answers.
  *
- * <p>Every training drawing is asked about {@link #kinds()} times. The multiple choice questions are drawn anew for every
- * drawing, half with random names and half with names of the same category; the benchmark's questions come from another random
- * stream.
+ * <p>Every training drawing is asked about {@link #KINDS} times. The multiple choice questions are drawn anew every time, by turns
+ * with random names and with names of the same category, from another random stream than the benchmark's. They are
+ * answered with the option's text, as examples/emoji/RECIPE.md explains.
  */
 final class Conversations {
-    /** How often a drawing is asked: what it is, which group, choices among random names, choices within the category. */
-    record Kinds(int what, int group, int randomChoices, int categoryChoices) {
-        int total() {
-            return what + group + randomChoices + categoryChoices;
-        }
-    }
+    static final Kinds KINDS = new Kinds(2, 1, 2, 3);
 
     private Conversations() {}
 
-    static Kinds kinds() {
-        return new Kinds(1, 1, 2, 2);
+    /**
+     * How often a drawing is asked.
+     *
+     * @param what what it is
+     * @param group which group it belongs to
+     * @param whatThenChoice what it is and then, in the same conversation, a choice: the answer stands in the text already, which
+     *     teaches to find a name among options
+     * @param choice a choice alone
+     */
+    record Kinds(int what, int group, int whatThenChoice, int choice) {
+        int total() {
+            return what + group + whatThenChoice + choice;
+        }
     }
 
     /** @return the number of lines of each kind */
@@ -42,23 +49,30 @@ final class Conversations {
             for (Emoji e : emoji) {
                 for (DrawingSet set : CaptionShards.trainedSets()) {
                     Lines lines = new Lines(out, e, set, counts);
-                    for (int i = 0; i < kinds().what(); i++) {
-                        lines.add("what", Questions.WHAT, e.name());
+                    Exchange what = new Exchange(Questions.WHAT, e.name());
+                    for (int i = 0; i < KINDS.what(); i++) {
+                        lines.add("what", what);
                     }
-                    for (int i = 0; i < kinds().group(); i++) {
-                        lines.add("group", Questions.GROUP, e.category());
+                    for (int i = 0; i < KINDS.group(); i++) {
+                        lines.add("group", new Exchange(Questions.GROUP, e.category()));
                     }
-                    for (int i = 0; i < kinds().randomChoices(); i++) {
-                        lines.add("choice-random", Questions.choice(e, emoji, random));
-                    }
-                    for (int i = 0; i < kinds().categoryChoices(); i++) {
-                        lines.add("choice-category", Questions.choice(e, byCategory.get(e.category()), random));
+                    for (int i = 0; i < KINDS.whatThenChoice() + KINDS.choice(); i++) {
+                        List<Emoji> pool = i % 2 == 0 ? emoji : byCategory.get(e.category());
+                        Exchange choice =
+                                new Exchange(Questions.choice(e, pool, random).prompt(Questions.WHAT), e.name());
+                        if (i < KINDS.whatThenChoice()) {
+                            lines.add("what-then-choice", what, choice);
+                        } else {
+                            lines.add("choice", choice);
+                        }
                     }
                 }
             }
         }
         return counts;
     }
+
+    private record Exchange(String question, String answer) {}
 
     /** The path of a drawing under the folder of images. */
     static String imagePath(Emoji emoji, DrawingSet set) {
@@ -80,15 +94,17 @@ final class Conversations {
             this.counts = counts;
         }
 
-        void add(String kind, Questions.Choice choice) throws IOException {
-            add(kind, choice.prompt(Questions.WHAT), String.valueOf(choice.letter()));
-        }
-
-        void add(String kind, String question, String answer) throws IOException {
+        void add(String kind, Exchange... exchanges) throws IOException {
+            List<Map<String, String>> turns = new ArrayList<>();
+            for (Exchange exchange : exchanges) {
+                String question = turns.isEmpty() ? "<image>\n" + exchange.question() : exchange.question();
+                turns.add(turn("human", question));
+                turns.add(turn("gpt", exchange.answer()));
+            }
             Map<String, Object> line = new LinkedHashMap<>();
             line.put("id", set.id() + "-" + emoji.id() + "-" + number++);
             line.put("image", imagePath(emoji, set));
-            line.put("conversations", List.of(turn("human", "<image>\n" + question), turn("gpt", answer)));
+            line.put("conversations", turns);
             out.write(json.writeValueAsString(line));
             out.write('\n');
             counts.merge(kind, 1, Integer::sum);
