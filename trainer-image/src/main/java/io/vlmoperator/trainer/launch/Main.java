@@ -46,6 +46,8 @@ public final class Main {
         // Nothing may be fetched or reported by a library.
         System.setProperty("ai.djl.offline", "true");
         System.setProperty("OPT_OUT_TRACKING", "true");
+        // DJL logs through SLF4J; without a logger behind it nothing is lost, errors are thrown.
+        System.setProperty("slf4j.internal.verbosity", "ERROR");
         int code = run(Arrays.asList(arguments), System.getenv(), System.out, System.err);
         System.out.flush();
         System.err.flush();

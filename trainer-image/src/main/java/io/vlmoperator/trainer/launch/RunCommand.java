@@ -46,7 +46,7 @@ final class RunCommand {
         this.err = err;
     }
 
-    private record Line(Resource resource, String outcome, double seconds, String facts) {}
+    private record Line(Resource resource, String outcome, double seconds, List<String> facts) {}
 
     int run() {
         if (arguments.words().isEmpty()) {
@@ -77,7 +77,7 @@ final class RunCommand {
                     resource,
                     outcome.words().reason() + (outcome.before() ? " (before)" : ""),
                     (System.nanoTime() - start) / 1e9,
-                    Summaries.line(outcome.words())));
+                    Summaries.lines(outcome.words())));
             code = ExitCode.valueOf(outcome.words().reason());
             if (code != ExitCode.Completed) {
                 err.println(code.name() + ": " + resource.kind() + " " + resource.name() + ": "
@@ -195,7 +195,12 @@ final class RunCommand {
         for (Line line : lines) {
             out.printf(
                     "%-12s %-24s %-22s %9.1f  %s%n",
-                    line.resource().kind(), line.resource().name(), line.outcome(), line.seconds(), line.facts());
+                    line.resource().kind(),
+                    line.resource().name(),
+                    line.outcome(),
+                    line.seconds(),
+                    line.facts().isEmpty() ? "" : line.facts().getFirst());
+            line.facts().stream().skip(1).forEach(fact -> out.printf("%-12s %-24s %-22s %9s  %s%n", "", "", "", "", fact));
         }
         if (lines.size() < all) {
             out.println((all - lines.size()) + " more were not begun");
