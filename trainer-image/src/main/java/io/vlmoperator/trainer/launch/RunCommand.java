@@ -200,7 +200,9 @@ final class RunCommand {
                     line.outcome(),
                     line.seconds(),
                     line.facts().isEmpty() ? "" : line.facts().getFirst());
-            line.facts().stream().skip(1).forEach(fact -> out.printf("%-12s %-24s %-22s %9s  %s%n", "", "", "", "", fact));
+            line.facts().stream()
+                    .skip(1)
+                    .forEach(fact -> out.printf("%-12s %-24s %-22s %9s  %s%n", "", "", "", "", fact));
         }
         if (lines.size() < all) {
             out.println((all - lines.size()) + " more were not begun");

@@ -30,7 +30,14 @@ import org.junit.jupiter.api.io.TempDir;
 @Timeout(400)
 class RunCommandTest {
     private static final Map<String, Color> COLOURS = Map.of(
-            "red square", Color.RED, "green square", Color.GREEN, "blue square", Color.BLUE, "black square", Color.BLACK);
+            "red square",
+            Color.RED,
+            "green square",
+            Color.GREEN,
+            "blue square",
+            Color.BLUE,
+            "black square",
+            Color.BLACK);
     private static final List<String> NAMES = COLOURS.keySet().stream().sorted().toList();
 
     @TempDir
@@ -56,8 +63,7 @@ class RunCommandTest {
         return out.toString(StandardCharsets.UTF_8) + err.toString(StandardCharsets.UTF_8);
     }
 
-    private static final String MANIFESTS =
-            """
+    private static final String MANIFESTS = """
             apiVersion: vlm-operator.io/v1alpha1
             kind: EvalJob
             metadata: {name: colours}
@@ -126,7 +132,8 @@ class RunCommandTest {
         }
         Random random = new Random(1);
         List<String> questions = new ArrayList<>();
-        List<String> benchmark = new ArrayList<>(List.of("index\timage\tquestion\tA\tB\tC\tD\tanswer\tcategory\tsplit"));
+        List<String> benchmark =
+                new ArrayList<>(List.of("index\timage\tquestion\tA\tB\tC\tD\tanswer\tcategory\tsplit"));
         try (OutputStream tar = Files.newOutputStream(claim.resolve("captions.tar"))) {
             for (int i = 0; i < 120; i++) {
                 String name = NAMES.get(i % NAMES.size());
@@ -134,10 +141,8 @@ class RunCommandTest {
                 entry(tar, "%05d.png".formatted(i), picture);
                 entry(tar, "%05d.txt".formatted(i), name.getBytes(StandardCharsets.UTF_8));
                 Files.write(Files.createDirectories(claim.resolve("images")).resolve(i + ".png"), picture);
-                questions.add(
-                        """
-                        {"id":"%d","image":"%d.png","conversations":[{"from":"human","value":"<image>\\nWhat is it?"},{"from":"gpt","value":"%s"}]}"""
-                                .formatted(i, i, name));
+                questions.add("""
+                        {"id":"%d","image":"%d.png","conversations":[{"from":"human","value":"<image>\\nWhat is it?"},{"from":"gpt","value":"%s"}]}""".formatted(i, i, name));
             }
             tar.write(new byte[1024]);
         }
