@@ -9,7 +9,6 @@ import io.vlmoperator.trainer.train.StopSignal;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
-import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
@@ -91,7 +90,7 @@ final class Children {
                 log.accept("   [" + rank + "] " + line);
             }
         } catch (IOException e) {
-            throw new UncheckedIOException(e);
+            log.accept("   [" + rank + "] no more lines: " + e.getMessage());
         }
     }
 
@@ -104,7 +103,8 @@ final class Children {
                 if (killAt == Long.MAX_VALUE && (failed || stop.requested().isPresent())) {
                     // Those that only wait for a lost one find out by themselves; SIGTERM is for the rest.
                     Thread.sleep(failed ? 2000 : 0);
-                    processes.forEach(Process::destroy);
+                    // Through the handle: Process.destroy would close the pipe that its last lines come through.
+                    processes.forEach(p -> p.toHandle().destroy());
                     killAt = System.nanoTime() + TimeUnit.SECONDS.toNanos(KILL_AFTER_SECONDS);
                 }
                 if (System.nanoTime() > killAt) {
