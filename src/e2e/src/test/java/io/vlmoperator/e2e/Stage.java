@@ -1,0 +1,184 @@
+package io.vlmoperator.e2e;
+
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.vlmoperator.local.LocalCluster;
+import io.vlmoperator.local.node.Images;
+import io.vlmoperator.local.node.LocalNode;
+import io.vlmoperator.local.node.NodeOptions;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.extension.ExtensionContext;
+import org.junit.jupiter.api.extension.ParameterContext;
+import org.junit.jupiter.api.extension.ParameterResolver;
+
+/**
+ * The local cluster with the operator installed as a user installs it, made once for all tests of the module; each test takes a namespace of
+ * its own with a claim and a small copy of the emoji data.
+ */
+final class Stage implements AutoCloseable {
+    private static final String OPERATOR_NAMESPACE = "vlm-operator";
+    private static final int EMOJI = 60;
+
+    private final Path repository;
+    private final Path folder;
+    private final Path data;
+    private final LocalCluster cluster;
+    private final LocalNode node;
+    private final KubernetesClient client;
+    private final AtomicInteger namespaces = new AtomicInteger();
+
+    private Stage() throws IOException, InterruptedException {
+        repository = repository();
+        folder = repository.resolve("src/e2e/target/stage");
+        data = folder.resolve("data");
+        deleteTree(folder);
+        Files.createDirectories(folder);
+        run(
+                "prepare-emoji",
+                List.of(
+                        repository.resolve("src/emoji/bin/prepare-emoji").toString(),
+                        data.toString(),
+                        "--limit",
+                        Integer.toString(EMOJI)),
+                Map.of());
+        cluster = LocalCluster.start(folder.resolve("cluster"));
+        Images images = new Images();
+        images.put("vlm-operator/operator", List.of(executable("operator/bin/vlm-operator")));
+        images.put("vlm-operator/trainer", List.of(executable("trainer-image/bin/vlm-trainer")));
+        node = cluster.startNode(NodeOptions.of("local-1", images).with(8, 16L << 30, 0));
+        client = cluster.newClient();
+        run(
+                "helm",
+                List.of(
+                        cluster.tool("helm").toString(),
+                        "upgrade",
+                        "--install",
+                        "vlm-operator",
+                        repository.resolve("charts/vlm-operator").toString(),
+                        "--namespace",
+                        OPERATOR_NAMESPACE,
+                        "--create-namespace",
+                        "--wait",
+                        "--timeout",
+                        "4m",
+                        "--set",
+                        "operator.image=vlm-operator/operator:local",
+                        "--set",
+                        "trainer.image=vlm-operator/trainer:local"),
+                Map.of("KUBECONFIG", cluster.kubeconfig().toString()));
+    }
+
+    KubernetesClient client() {
+        return client;
+    }
+
+    LocalNode node() {
+        return node;
+    }
+
+    LocalCluster cluster() {
+        return cluster;
+    }
+
+    Path examples() {
+        return repository.resolve("examples/emoji");
+    }
+
+    String operatorNamespace() {
+        return OPERATOR_NAMESPACE;
+    }
+
+    /** A namespace with the claim {@code emoji} that holds the data. */
+    Space newSpace(String purpose) throws IOException, InterruptedException {
+        String name = purpose + "-" + namespaces.incrementAndGet();
+        return Space.create(this, name, data, folder.resolve("cluster/volumes").resolve(name));
+    }
+
+    private String executable(String path) {
+        Path file = repository.resolve(path);
+        if (!Files.isExecutable(file)) {
+            throw new AssertionError(file + " is missing; run make build");
+        }
+        return file.toString();
+    }
+
+    private void run(String name, List<String> command, Map<String, String> environment)
+            throws IOException, InterruptedException {
+        Path log = folder.resolve(name + ".log");
+        ProcessBuilder builder =
+                new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
+        builder.environment().putAll(environment);
+        Process process = builder.start();
+        if (!process.waitFor(300, TimeUnit.SECONDS)) {
+            process.destroyForcibly();
+            throw new AssertionError(name + " did not end within 300 s; see " + log);
+        }
+        if (process.exitValue() != 0) {
+            throw new AssertionError(
+                    name + " ended with " + process.exitValue() + "; see " + log + ":\n" + Files.readString(log));
+        }
+    }
+
+    private static Path repository() {
+        Path at = Path.of("").toAbsolutePath();
+        while (at != null && !Files.exists(at.resolve("charts"))) {
+            at = at.getParent();
+        }
+        if (at == null) {
+            throw new AssertionError("not inside a checkout: " + Path.of("").toAbsolutePath());
+        }
+        return at;
+    }
+
+    private static void deleteTree(Path tree) throws IOException {
+        if (!Files.exists(tree)) {
+            return;
+        }
+        List<Path> all = new ArrayList<>();
+        try (var files = Files.walk(tree)) {
+            files.forEach(all::add);
+        }
+        for (Path path : all.reversed()) {
+            Files.delete(path);
+        }
+    }
+
+    @Override
+    public void close() {
+        client.close();
+        node.close();
+        cluster.close();
+    }
+
+    /** Gives tests the one stage. */
+    static final class Extension implements ParameterResolver {
+        @Override
+        public boolean supportsParameter(ParameterContext parameter, ExtensionContext context) {
+            return parameter.getParameter().getType() == Stage.class;
+        }
+
+        @Override
+        public Object resolveParameter(ParameterContext parameter, ExtensionContext context) {
+            return context.getRoot()
+                    .getStore(ExtensionContext.Namespace.create(Stage.class))
+                    .computeIfAbsent(Stage.class, type -> open(), Stage.class);
+        }
+
+        private static Stage open() {
+            try {
+                return new Stage();
+            } catch (IOException e) {
+                throw new java.io.UncheckedIOException(e);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new AssertionError("interrupted", e);
+            }
+        }
+    }
+}
