@@ -31,13 +31,30 @@ final class NotBuilt {
     }
 
     static List<Problem> training(TrainingSpec spec) {
-        return spec.recompute() == Recompute.None ? List.of() : List.of(not("spec.recompute", "write None"));
+        List<Problem> problems = new ArrayList<>(workers(spec.workers()));
+        if (spec.recompute() == Recompute.Selective) {
+            problems.add(not("spec.recompute Selective", "write None or Full"));
+        }
+        return problems;
     }
 
     static List<Problem> eval(EvalJobSpec spec) {
-        return spec.checkpoint().endpoint() == null
-                ? List.of()
-                : List.of(not("spec.checkpoint.endpoint", "name a job or the location of a checkpoint"));
+        List<Problem> problems = new ArrayList<>(workers(spec.workers()));
+        if (spec.checkpoint().endpoint() != null) {
+            problems.add(not("spec.checkpoint.endpoint", "name a job or the location of a checkpoint"));
+        }
+        return problems;
+    }
+
+    private static List<Problem> workers(Workers workers) {
+        List<Problem> problems = new ArrayList<>();
+        if (workers.gpusPerNode() > 0) {
+            problems.add(not("spec.workers.gpusPerNode", "write 0; this version computes on the CPU"));
+        }
+        if (!workers.minNodes().equals(workers.nodes())) {
+            problems.add(not("spec.workers.minNodes", "leave it out; an attempt starts with all of its nodes"));
+        }
+        return problems;
     }
 
     static Optional<Problem> benchmark(String path, Benchmark benchmark) {

@@ -24,6 +24,7 @@ import io.vlmoperator.operator.plan.Planner;
 import io.vlmoperator.operator.policy.Evaluation;
 import io.vlmoperator.operator.policy.Reason;
 import io.vlmoperator.operator.policy.References;
+import io.vlmoperator.operator.policy.Validity;
 import io.vlmoperator.operator.status.Notices.Notice;
 import io.vlmoperator.operator.status.StatusCodec;
 import io.vlmoperator.operator.status.StatusReport;
@@ -180,7 +181,9 @@ public final class Engine {
                 return before.get();
             }
         }
-        return References.resolve(subject.work(), neighbours.lookup(subject.namespace()));
+        return Validity.check(subject.work())
+                .<Resolution>map(blocked -> blocked)
+                .orElseGet(() -> References.resolve(subject.work(), neighbours.lookup(subject.namespace())));
     }
 
     private static Optional<Resolution> frozenReferences(Subject subject, ConfigMap map) {

@@ -9,6 +9,8 @@ import io.vlmoperator.api.run.ExitCode.FailureClass;
 public enum Reason {
     /** The spec and everything it refers to are good. */
     Accepted,
+    /** The spec asks for something that can't run: a feature that is not built yet, or a broken rule. */
+    InvalidSpec,
     /** A resource or claim that the spec names does not exist (yet). */
     ReferenceNotFound,
     /** What the spec refers to is not complete yet. */
