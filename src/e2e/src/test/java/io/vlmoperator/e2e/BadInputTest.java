@@ -70,7 +70,7 @@ class BadInputTest {
         Condition accepted = Space.condition(job.getStatus().conditions(), "Accepted");
         assertThat(accepted.message()).contains("emoji-captions");
         assertThat(job.getStatus().phase()).isEqualTo(Phase.Pending);
-        assertThat(space.pods("PretrainJob", "emoji")).isEmpty();
+        assertThat(space.pods("pretrain", "emoji")).isEmpty();
     }
 
     @Test

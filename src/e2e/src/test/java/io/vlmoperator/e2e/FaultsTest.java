@@ -20,7 +20,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 /** A worker killed, the operator restarted, each in mid-run: the run ends with the steps and the loss it would have had anyway. */
 @ExtendWith(Stage.Extension.class)
 class FaultsTest {
-    private static final int STEPS = 200;
+    private static final int STEPS = 400;
     private static final Duration LIMIT = Duration.ofSeconds(300);
 
     private final Stage stage;
@@ -39,8 +39,8 @@ class FaultsTest {
 
         space.apply(job(space, "killed"));
         atCheckpoint(space, "killed");
-        Pod victim = space.pods("PretrainJob", "killed").stream()
-                .filter(pod -> pod.getMetadata().getName().contains("-1-"))
+        Pod victim = space.pods("pretrain", "killed").stream()
+                .filter(pod -> pod.getMetadata().getName().contains("-pretrain-1-1-"))
                 .findFirst()
                 .orElseThrow();
         assertThat(stage.node().signalPod(space.name(), victim.getMetadata().getName(), Proc.Signal.KILL))
@@ -108,14 +108,14 @@ class FaultsTest {
         });
     }
 
+    /** Looks at the storage itself: a status is some seconds behind. */
     private static void atCheckpoint(Space space, String name) {
+        Path first = space.claim().resolve("runs").resolve(name).resolve("checkpoints/step-000000020");
         space.await(
-                PretrainJob.class,
-                name,
-                "a checkpoint in its status",
+                "the manifest of " + first,
                 Duration.ofSeconds(120),
-                job -> job.getStatus().checkpoints() != null
-                        && job.getStatus().checkpoints().latest() != null);
+                () -> first.resolve("manifest-00001.json"),
+                Files::exists);
     }
 
     private static boolean complete(PretrainJob job) {
