@@ -4,6 +4,7 @@ import io.vlmoperator.api.run.ProgressReport;
 import io.vlmoperator.api.status.Progress;
 import io.vlmoperator.operator.engine.StatusWriter;
 import io.vlmoperator.operator.model.Subject;
+import io.vlmoperator.operator.status.Figures;
 import io.vlmoperator.operator.status.StatusCodec;
 import java.time.Clock;
 import java.time.Duration;
@@ -125,19 +126,15 @@ public final class ProgressWriter implements AutoCloseable {
                 r.done(),
                 r.total(),
                 r.tokens(),
-                finite(r.loss()),
-                finite(r.gradientNorm()),
-                finite(r.learningRate()),
-                finite(r.tokensPerSecond()),
-                finite(r.mfu()),
-                finite(r.dataWait()),
+                Figures.readable(r.loss()),
+                Figures.readable(r.gradientNorm()),
+                Figures.readable(r.learningRate()),
+                Figures.readable(r.tokensPerSecond()),
+                Figures.readable(r.mfu()),
+                Figures.readable(r.dataWait()),
                 r.etaSeconds(),
                 r.nonFinite(),
                 at.truncatedTo(ChronoUnit.SECONDS).toString());
-    }
-
-    private static Double finite(Double value) {
-        return value == null || Double.isNaN(value) || Double.isInfinite(value) ? null : value;
     }
 
     @Override

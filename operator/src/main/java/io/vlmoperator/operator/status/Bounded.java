@@ -125,7 +125,7 @@ public final class Bounded {
                         text(c.location(), location),
                         text(c.digest(), DIGEST),
                         c.bytes(),
-                        finite(c.loss()));
+                        Figures.readable(c.loss()));
     }
 
     private static BenchmarkResult result(BenchmarkResult r) {
@@ -134,9 +134,9 @@ public final class Bounded {
                 text(r.split(), NAME),
                 text(r.protocol(), NAME),
                 text(r.metric(), NAME),
-                finite(r.value()),
-                finite(r.interval()),
-                finite(r.chance()),
+                Figures.readable(r.value()),
+                Figures.readable(r.interval()),
+                Figures.readable(r.chance()),
                 r.rows(),
                 r.unparsed(),
                 r.skipped(),
@@ -145,14 +145,14 @@ public final class Bounded {
                 text(r.dataDigest(), DIGEST),
                 text(r.promptDigest(), DIGEST),
                 r.tokensPerImage(),
-                finite(r.seconds()),
+                Figures.readable(r.seconds()),
                 r.categories() == null
                         ? List.of()
                         : r.categories().stream()
                                 .filter(Objects::nonNull)
                                 .limit(16)
-                                .map(c ->
-                                        new BenchmarkResult.Category(text(c.name(), NAME), finite(c.value()), c.rows()))
+                                .map(c -> new BenchmarkResult.Category(
+                                        text(c.name(), NAME), Figures.readable(c.value()), c.rows()))
                                 .toList());
     }
 
@@ -177,7 +177,7 @@ public final class Bounded {
                 d.images(),
                 d.tokens(),
                 d.rows(),
-                finite(d.fill()),
+                Figures.readable(d.fill()),
                 d.bytes(),
                 text(d.digest(), DIGEST),
                 text(d.tokenizerDigest(), DIGEST),
@@ -191,10 +191,6 @@ public final class Bounded {
                         .map(r ->
                                 new io.vlmoperator.api.status.DatasetStatus.Rejected(text(r.reason(), NAME), r.count()))
                         .toList());
-    }
-
-    private static Double finite(Double value) {
-        return value == null || Double.isNaN(value) || Double.isInfinite(value) ? null : value;
     }
 
     private static RunStatus results(RunStatus s, int most, int categories) {

@@ -290,8 +290,9 @@ final class Planner {
         String where =
                 "; see " + DatasetManifest.REJECTS + " in " + spec.output().location();
         if (samples == 0) {
-            throw TrainerException.data("no usable sample in " + shards.size() + " shards"
-                    + (reasons.isEmpty() ? "" : ": " + reasons + where));
+            String first = shards.stream().limit(3).map(Shard::location).collect(Collectors.joining(", "));
+            throw TrainerException.data("no usable sample in " + shards.size() + " shards (" + first
+                    + (shards.size() > 3 ? ", ..." : "") + ")" + (reasons.isEmpty() ? "" : ": " + reasons + where));
         }
         double share = (double) refused / (refused + samples);
         if (share > spec.reject().maxRejectShare()) {
