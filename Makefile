@@ -29,8 +29,10 @@ demo: ## four custom resources, from images to a score, on a cluster of this mac
 demo-stop: ## end what the demo left running
 	@src/demo/bin/demo-stop
 
-test: jdk tools ## all tests
+test: jdk tools ## all tests; ends with their number
+	@find . -type d -path '*/target/surefire-reports' -prune -exec rm -r {} +
 	$(MVN) spotless:check verify
+	@src/e2e/bin/count-tests
 
 lint: jdk ## formatting and compiler warnings
 	$(MVN) spotless:check test-compile
