@@ -4,6 +4,7 @@ import io.fabric8.kubernetes.client.KubernetesClient;
 import io.javaoperatorsdk.operator.api.config.LeaderElectionConfiguration;
 import io.javaoperatorsdk.operator.api.config.LeaderElectionConfigurationBuilder;
 import io.micrometer.core.instrument.Meter;
+import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Tag;
 import io.micrometer.core.instrument.config.MeterFilter;
 import io.quarkus.runtime.ShutdownEvent;
@@ -12,6 +13,7 @@ import io.vlmoperator.operator.engine.Controllers;
 import io.vlmoperator.operator.progress.ProgressService;
 import io.vlmoperator.operator.tls.Authority;
 import io.vlmoperator.operator.web.Overview;
+import io.vlmoperator.operator.web.ResourceMetrics;
 import jakarta.annotation.Priority;
 import jakarta.enterprise.context.Dependent;
 import jakarta.enterprise.event.Observes;
@@ -30,9 +32,10 @@ import org.jboss.logging.Logger;
 public class OperatorBeans {
     private static final Logger LOG = Logger.getLogger(OperatorBeans.class);
     private static final int CERTIFICATE_HOURS = 12;
+    private static final int METRICS_SECONDS = 10;
 
-    private final ScheduledExecutorService renewal = Executors.newSingleThreadScheduledExecutor(run -> {
-        var thread = new Thread(run, "certificate-renewal");
+    private final ScheduledExecutorService housekeeping = Executors.newSingleThreadScheduledExecutor(run -> {
+        var thread = new Thread(run, "housekeeping");
         thread.setDaemon(true);
         return thread;
     });
@@ -42,9 +45,23 @@ public class OperatorBeans {
             @Observes @Priority(1) StartupEvent event,
             Assembly assembly,
             Authority authority,
-            KubernetesClient client) {
+            KubernetesClient client,
+            ResourceMetrics metrics) {
         assembly.start();
-        renewal.scheduleWithFixedDelay(
+        housekeeping.scheduleWithFixedDelay(
+                () -> {
+                    try {
+                        metrics.refresh();
+                    } catch (RuntimeException e) {
+                        LOG.warn(
+                                "The metrics of the resources were not renewed; next try in " + METRICS_SECONDS + " s",
+                                e);
+                    }
+                },
+                0,
+                METRICS_SECONDS,
+                TimeUnit.SECONDS);
+        housekeeping.scheduleWithFixedDelay(
                 () -> {
                     try {
                         authority.refresh(client);
@@ -59,7 +76,7 @@ public class OperatorBeans {
     }
 
     void stopping(@Observes ShutdownEvent event, Assembly assembly) {
-        renewal.shutdownNow();
+        housekeeping.shutdownNow();
         assembly.close();
     }
 
@@ -97,6 +114,12 @@ public class OperatorBeans {
     @Singleton
     Overview overview(Assembly assembly) {
         return new Overview(assembly.neighbours());
+    }
+
+    @Produces
+    @Singleton
+    ResourceMetrics metrics(Assembly assembly, MeterRegistry registry) {
+        return new ResourceMetrics(assembly.neighbours(), registry);
     }
 
     /**

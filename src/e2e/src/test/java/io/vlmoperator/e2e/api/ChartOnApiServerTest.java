@@ -69,7 +69,8 @@ class ChartOnApiServerTest {
         for (List<String> values : List.of(
                 List.<String>of(),
                 List.of("--set", "operator.replicas=2", "--set", "watchNamespaces={chart-objects,default}"),
-                List.of("--set", "operator.assignUser=false", "--set", "imagePullSecrets={a}"))) {
+                List.of("--set", "operator.assignUser=false", "--set", "imagePullSecrets={a}"),
+                List.of("--set", "metrics.dashboard.enabled=true"))) {
             List<String> arguments = new ArrayList<>(List.of("--set", "crds.install=false", "--namespace", namespace));
             arguments.addAll(values);
             List<HasMetadata> objects = objects(template(arguments.toArray(String[]::new)));
