@@ -9,9 +9,9 @@ interface Asker {
      * A question as the model reads it.
      *
      * @param texts of {@link #texts}
-     * @param pixels of its image, normalised, {@code 3 * side * side}
+     * @param images normalised pixels of the images of each of its texts, in their order, {@code 3 * side * side} each
      */
-    record Seen(Question question, List<EncodedText> texts, float[] pixels) {}
+    record Seen(Question question, List<EncodedText> texts, List<float[]> images) {}
 
     /** The sequences of one question; their images not yet expanded. */
     List<EncodedText> texts(Question question);

@@ -196,7 +196,7 @@ final class Evaluator {
                 tokens += one.tokens();
                 switch (task.table().pixels(one.question(), subject.imageSize())) {
                     case MultipleChoiceTable.Pixels.Decoded(float[] values) ->
-                        seen.add(new Asker.Seen(one.question(), one.texts(), values));
+                        seen.add(new Asker.Seen(one.question(), one.texts(), List.of(values)));
                     case MultipleChoiceTable.Pixels.Broken(String reason) ->
                         skipped.add(new Skipped(one.question().index(), reason));
                 }

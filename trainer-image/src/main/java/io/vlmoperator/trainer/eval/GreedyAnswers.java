@@ -71,9 +71,9 @@ final class GreedyAnswers implements Asker {
     public List<Answer> ask(List<Seen> questions) {
         List<EncodedText> prompts =
                 questions.stream().map(seen -> seen.texts().getFirst()).toList();
-        List<float[]> pixels = questions.stream().map(Seen::pixels).toList();
+        List<List<float[]>> images = questions.stream().map(Seen::images).toList();
         List<int[]> said = generator.greedy(
-                Sequences.batch(prompts, pixels, subject.tokensPerImage(), subject.imageSize()), maxNewTokens, stops);
+                Sequences.batch(prompts, images, subject.tokensPerImage(), subject.imageSize()), maxNewTokens, stops);
         List<Answer> answers = new ArrayList<>();
         for (int i = 0; i < said.size(); i++) {
             answers.add(read(questions.get(i).question(), subject.tokenizer().decode(said.get(i), true)));

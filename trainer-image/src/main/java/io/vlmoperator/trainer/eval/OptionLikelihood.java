@@ -81,12 +81,12 @@ final class OptionLikelihood implements Asker {
     @Override
     public List<Answer> ask(List<Seen> questions) {
         List<EncodedText> texts = new ArrayList<>();
-        List<float[]> pixels = new ArrayList<>();
+        List<List<float[]>> images = new ArrayList<>();
         for (Seen seen : questions) {
             texts.addAll(seen.texts());
-            pixels.addAll(Collections.nCopies(seen.texts().size(), seen.pixels()));
+            images.addAll(Collections.nCopies(seen.texts().size(), seen.images()));
         }
-        double[] scores = score(texts, pixels, normalization == Normalization.Mean);
+        double[] scores = score(texts, images, normalization == Normalization.Mean);
         if (normalization == Normalization.PriorCorrected) {
             subtractPriors(questions, scores);
         }
@@ -136,7 +136,8 @@ final class OptionLikelihood implements Asker {
         List<EncodedKey> keys = List.copyOf(missing);
         for (int from = 0; from < keys.size(); from += PRIORS_AT_ONCE) {
             List<EncodedKey> some = keys.subList(from, Math.min(keys.size(), from + PRIORS_AT_ONCE));
-            double[] scores = score(some.stream().map(texts::get).toList(), List.of(), false);
+            double[] scores =
+                    score(some.stream().map(texts::get).toList(), Collections.nCopies(some.size(), List.of()), false);
             for (int i = 0; i < scores.length; i++) {
                 priors.put(some.get(i), scores[i]);
             }
@@ -148,8 +149,8 @@ final class OptionLikelihood implements Asker {
     }
 
     /** Log probability of each text's targets, in one pass of the model. */
-    private double[] score(List<EncodedText> texts, List<float[]> pixels, boolean mean) {
-        Batch batch = Sequences.batch(texts, pixels, subject.tokensPerImage(), subject.imageSize());
+    private double[] score(List<EncodedText> texts, List<List<float[]>> images, boolean mean) {
+        Batch batch = Sequences.batch(texts, images, subject.tokensPerImage(), subject.imageSize());
         double[] scores = new double[texts.size()];
         int[] counts = new int[texts.size()];
         int[] targets = batch.targetPositions();

@@ -1,6 +1,7 @@
 package io.vlmoperator.trainer.eval;
 
 import io.vlmoperator.api.spec.EvalJobSpec.Protocol;
+import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.text.Conversation;
 import io.vlmoperator.trainer.text.Conversation.Role;
 import io.vlmoperator.trainer.text.Conversation.Turn;
@@ -36,9 +37,20 @@ final class Prompts {
                 tokenizer, new Conversation(List.of(user(plainText(question)), new Turn(Role.Assistant, option))));
     }
 
-    /** A free question in the chat template, with the answer's header open. */
-    static EncodedText chat(Tokenizer tokenizer, String prompt) {
-        return Templates.chatMLPrompt(tokenizer, new Conversation(List.of(user(prompt))));
+    /**
+     * A free question in the chat template, with the answer's header open.
+     *
+     * @param prompt may hold as many {@code <image>} as there are images, or none: then they stand in front of it
+     * @throws TrainerException InvalidConfiguration if it holds another number of them
+     */
+    static EncodedText chat(Tokenizer tokenizer, String prompt, int images) {
+        int places = prompt.split(Tokenizer.IMAGE, -1).length - 1;
+        if (places != 0 && places != images) {
+            throw TrainerException.configuration("the prompt has " + places + " places " + Tokenizer.IMAGE
+                    + ", but there are " + images + " images; write as many, or none");
+        }
+        String text = places > 0 ? prompt : (Tokenizer.IMAGE + "\n").repeat(images) + prompt;
+        return Templates.chatMLPrompt(tokenizer, new Conversation(List.of(new Turn(Role.User, text))));
     }
 
     /** The beginning of a caption: {@code <s>}, image, newline. */

@@ -6,6 +6,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.OptionalLong;
 
 /**
  * The words after a command.
@@ -68,5 +70,29 @@ record Arguments(List<String> words, Map<String, List<String>> options) {
             }
             return Integer.parseInt(text);
         });
+    }
+
+    /** A whole number from 0 to {@code most}. */
+    OptionalLong count(String name, long most) {
+        Optional<String> given = one(name);
+        if (given.isEmpty()) {
+            return OptionalLong.empty();
+        }
+        if (!given.get().matches("\\d{1,18}") || Long.parseLong(given.get()) > most) {
+            throw TrainerException.configuration(name + " is '" + given.get() + "'; 0 to " + most + " is possible");
+        }
+        return OptionalLong.of(Long.parseLong(given.get()));
+    }
+
+    /** A decimal number that is not negative; the ranges are checked by whoever uses it. */
+    OptionalDouble decimal(String name) {
+        Optional<String> given = one(name);
+        if (given.isEmpty()) {
+            return OptionalDouble.empty();
+        }
+        if (!given.get().matches("\\d{1,9}(\\.\\d{1,15})?")) {
+            throw TrainerException.configuration(name + " is '" + given.get() + "'; write a number such as 0.7");
+        }
+        return OptionalDouble.of(Double.parseDouble(given.get()));
     }
 }

@@ -2,7 +2,6 @@ package io.vlmoperator.trainer.launch;
 
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.trainer.TrainerException;
-import io.vlmoperator.trainer.eval.Generate;
 import io.vlmoperator.trainer.verify.Comparison;
 import io.vlmoperator.trainer.verify.Verify;
 import java.io.IOException;
@@ -22,9 +21,11 @@ public final class Main {
               run FOLDER|FILE... --mount CLAIM=FOLDER... [--only NAME] [--processes N]
                                               runs the manifests (Dataset, PretrainJob, SFTJob, EvalJob) on this machine, without
                                               Kubernetes, in order of dependence; what is finished is skipped, what was begun resumes
-              generate --checkpoint DIR --image FILE [--prompt TEXT] [--max-new-tokens N]
-                                              the model's answer about one image; DIR is a run folder, a checkpoint or an export;
-                                              without a prompt it writes a caption
+              generate --checkpoint DIR [--image FILE]... [--prompt TEXT] [--max-new-tokens N] [--stop TEXT]...
+                       [--temperature T [--top-k K] [--top-p P] [--seed S]]
+                                              the model's answer, printed as it is made; DIR is a run folder, a checkpoint or an export.
+                                              Images stand where the prompt says <image>, or in front of it; without a prompt the model
+                                              writes a caption. Greedy, unless a temperature is given
               checkpoint list RUN             the checkpoints of a run folder
               checkpoint verify RUN           reads them all and compares their digests
               checkpoint prune RUN --keep N   deletes all but the newest N
@@ -74,7 +75,7 @@ public final class Main {
                 }
                 case "run" -> new RunCommand(rest, environment, out, err).run();
                 case "generate" -> {
-                    out.println(generate(rest));
+                    GenerateCommand.run(rest, out);
                     yield 0;
                 }
                 case "checkpoint" -> new CheckpointCommand(rest, environment, out).run();
@@ -97,24 +98,6 @@ public final class Main {
             err.println(code.name() + ": " + Ending.message(e));
             return code.code();
         }
-    }
-
-    private static String generate(List<String> rest) {
-        Arguments arguments =
-                Arguments.parse(rest, List.of("--checkpoint", "--image", "--prompt", "--max-new-tokens"), List.of());
-        arguments.requireNone();
-        return Generate.answer(
-                Path.of(required(arguments, "--checkpoint")),
-                Path.of(required(arguments, "--image")),
-                arguments.one("--prompt").orElse(""),
-                arguments.number("--max-new-tokens", 4096).orElse(64));
-    }
-
-    private static String required(Arguments arguments, String name) {
-        return arguments
-                .one(name)
-                .orElseThrow(
-                        () -> TrainerException.configuration("option " + name + " is missing; see vlm-trainer --help"));
     }
 
     private static int verify(List<String> words, PrintStream out) throws IOException {

@@ -21,6 +21,7 @@ import io.vlmoperator.trainer.model.LanguageConfig;
 import io.vlmoperator.trainer.model.ModelConfig;
 import io.vlmoperator.trainer.model.Part;
 import io.vlmoperator.trainer.model.ProjectorConfig;
+import io.vlmoperator.trainer.model.Sampling;
 import io.vlmoperator.trainer.model.VisionConfig;
 import io.vlmoperator.trainer.model.VisionLanguageModel;
 import io.vlmoperator.trainer.op.Scope;
@@ -35,6 +36,7 @@ import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Random;
 import java.util.Set;
+import java.util.function.Supplier;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -185,25 +187,72 @@ class EvalStageTest {
         assertThat(data.resolve("run/results.json")).doesNotExist();
     }
 
+    private Generate.Request asked(String prompt, int tokens, Sampling sampling, Path... images) {
+        return new Generate.Request(data.resolve("model"), List.of(images), prompt, tokens, sampling, 3, List.of());
+    }
+
+    private static String answer(Generate.Request request) {
+        StringBuilder shown = new StringBuilder();
+        String answer = Generate.answer(request, shown::append);
+        assertThat(shown.toString().strip()).isEqualTo(answer);
+        return answer;
+    }
+
     @Test
     void generatesForAPerson() throws IOException {
         Path image = Files.write(data.resolve("a.png"), Base64.getDecoder().decode(Tables.image(new Random(1))));
+        Path other = Files.write(data.resolve("b.png"), Base64.getDecoder().decode(Tables.image(new Random(2))));
+        Sampling hot = new Sampling(2, 0, 1);
 
-        String answer = Generate.answer(data.resolve("model"), image, "What is this?", 8);
-        String caption = Generate.answer(data.resolve("model"), image, "", 8);
+        String answer = answer(asked("What is this?", 8, Sampling.GREEDY, image));
 
         assertThat(answer)
-                .isNotEqualTo(caption)
-                .isEqualTo(Generate.answer(data.resolve("model"), image, "What is this?", 8));
-        assertThatThrownBy(() -> Generate.answer(data.resolve("model"), data.resolve("b.png"), "q", 8))
-                .hasMessageContaining("is no file");
-        assertThatThrownBy(() -> Generate.answer(data.resolve("model"), image, "why? ".repeat(200), 8))
-                .hasMessageContaining("the model reads 160");
+                .isNotEmpty()
+                .isNotEqualTo(answer(asked("", 8, Sampling.GREEDY, image)))
+                .isEqualTo(answer(asked("What is this?", 8, Sampling.GREEDY, image)))
+                .isEqualTo(answer(asked("<image>\nWhat is this?", 8, Sampling.GREEDY, image)))
+                .startsWith(answer(asked("What is this?", 2, Sampling.GREEDY, image)));
+        String sampled = answer(asked("First <image> then <image>?", 8, hot, image, other));
+        assertThat(sampled)
+                .isEqualTo(answer(asked("First <image> then <image>?", 8, hot, image, other)))
+                .isNotEqualTo(answer(asked("First <image> then <image>?", 8, hot, other, image)));
+        assertThat(answer(asked("No image at all", 8, Sampling.GREEDY))).isNotEmpty();
+        String stop = sampled.substring(sampled.length() / 2, sampled.length() / 2 + 1);
+        assertThat(answer(new Generate.Request(
+                        data.resolve("model"),
+                        List.of(image, other),
+                        "First <image> then <image>?",
+                        8,
+                        hot,
+                        3,
+                        List.of(stop))))
+                .isEqualTo(sampled.substring(0, sampled.indexOf(stop)).strip());
+    }
+
+    @Test
+    void whatCannotBeAnswered() throws IOException {
+        Path image = Files.write(data.resolve("a.png"), Base64.getDecoder().decode(Tables.image(new Random(1))));
         Path noImage = Files.writeString(data.resolve("c.png"), "text");
-        assertThatThrownBy(() -> Generate.answer(data.resolve("model"), noImage, "q", 8))
+        cannotAnswer(() -> asked("q", 8, Sampling.GREEDY, data.resolve("b.png")), "is no file");
+        cannotAnswer(() -> asked("why? ".repeat(200), 8, Sampling.GREEDY, image), "the model reads 160");
+        cannotAnswer(() -> asked("<image> and <image>", 8, Sampling.GREEDY, image), "2 places <image>");
+        cannotAnswer(() -> asked("", 8, Sampling.GREEDY, image, image), "there are 2: give --prompt");
+        cannotAnswer(() -> asked("q", 0, Sampling.GREEDY, image), "at least 1 is needed");
+        cannotAnswer(
+                () -> new Generate.Request(
+                        data.resolve("model"), List.of(image), "q", 8, Sampling.GREEDY, 0, List.of("")),
+                "a stop string of 0 characters");
+        assertThatThrownBy(() -> answer(asked("q", 8, Sampling.GREEDY, noImage)))
                 .hasMessageContaining("c.png")
                 .isInstanceOfSatisfying(
                         TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.InvalidData));
+    }
+
+    private static void cannotAnswer(Supplier<Generate.Request> request, String message) {
+        assertThatThrownBy(() -> answer(request.get()))
+                .hasMessageContaining(message)
+                .isInstanceOfSatisfying(
+                        TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.InvalidConfiguration));
     }
 
     private void refuses(FrozenJob job, ExitCode code, String message) {

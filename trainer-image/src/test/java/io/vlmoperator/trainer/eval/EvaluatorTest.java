@@ -180,7 +180,8 @@ class EvaluatorTest {
             for (OptionLikelihood.Normalization how : OptionLikelihood.Normalization.values()) {
                 OptionLikelihood asker = new OptionLikelihood(subject, style, how);
                 List<Asker.Seen> seen = table.questions().stream()
-                        .map(question -> new Asker.Seen(question, asker.texts(question), pixels(table, question)))
+                        .map(question ->
+                                new Asker.Seen(question, asker.texts(question), List.of(pixels(table, question))))
                         .toList();
 
                 List<Answer> answers = asker.ask(seen);
@@ -203,12 +204,12 @@ class EvaluatorTest {
         List<String> letters = List.copyOf(seen.question().options().keySet());
         for (int i = 0; i < letters.size(); i++) {
             EncodedText text = seen.texts().get(i);
-            float[] logs = logs(text, seen.pixels());
+            float[] logs = logs(text, seen.images());
             double score = sum(logs);
             if (how == OptionLikelihood.Normalization.Mean) {
                 score /= logs.length;
             } else if (how == OptionLikelihood.Normalization.PriorCorrected) {
-                score -= sum(logs(Prompts.blind(text), new float[0]));
+                score -= sum(logs(Prompts.blind(text), List.of()));
             }
             if (score > most) {
                 most = score;
@@ -218,10 +219,10 @@ class EvaluatorTest {
         return best;
     }
 
-    private static float[] logs(EncodedText text, float[] pixels) {
+    private static float[] logs(EncodedText text, List<float[]> images) {
         try (Scope local = Scope.open()) {
             return subject.model()
-                    .logProbabilities(Sequences.batch(List.of(text), List.of(pixels), 4, Tables.SIDE), local)
+                    .logProbabilities(Sequences.batch(List.of(text), List.of(images), 4, Tables.SIDE), local)
                     .floats();
         }
     }

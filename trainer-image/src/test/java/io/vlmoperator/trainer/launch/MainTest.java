@@ -64,6 +64,15 @@ class MainTest {
             checkpoint shuffle FOLDER                   | there are list, verify, prune and delete
             checkpoint prune FOLDER                     | prune needs --keep N
             checkpoint delete FOLDER --step 7           | has no checkpoint of step 7
+            generate --image x                          | option --checkpoint is missing
+            generate --checkpoint nowhere               | without a prompt the model writes the caption of one image
+            generate --checkpoint nowhere --prompt x    | nowhere
+            generate --checkpoint c --prompt x --top-k 5               | --top-k is for sampling
+            generate --checkpoint c --prompt x --seed 5                | --seed is for sampling
+            generate --checkpoint c --prompt x --temperature hot       | --temperature is 'hot'
+            generate --checkpoint c --prompt x --temperature 200       | --temperature is 200.0
+            generate --checkpoint c --prompt x --temperature 1 --top-p 0    | --top-p is 0.0
+            generate --checkpoint c --prompt x --max-new-tokens 5000   | 1 to 4096 is possible
             worker                                      | VLM_JOB_FILE is not set
             """)
     void badCommandsSayWhatToWrite(String line, String message) throws IOException {
