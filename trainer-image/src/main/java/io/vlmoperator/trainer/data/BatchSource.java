@@ -211,7 +211,10 @@ public final class BatchSource implements AutoCloseable {
             }
         }
         float[] pixels = new float[Math.multiplyExact(images, 3 * imageSize * imageSize)];
-        return assemble(places, load(places, pixels), pixels, images);
+        int[] rowNumbers = places.stream().mapToInt(Place::rowInBatch).toArray();
+        boolean causal = spec.batch().attention() == Attention.Causal;
+        return RowAssembler.assemble(
+                load(places, pixels), rowNumbers, causal, spec.tokensPerImage(), pixels, images, imageSize);
     }
 
     /** Ids of the samples of some rows, for tests of the order: dataset, sample, occurrence. */
@@ -272,43 +275,6 @@ public final class BatchSource implements AutoCloseable {
             }
         }
         return loaded.text();
-    }
-
-    private Batch assemble(List<Place> places, List<EncodedText> texts, float[] pixels, int images) {
-        int perImage = spec.tokensPerImage();
-        int total = 0;
-        for (EncodedText text : texts) {
-            total = Math.addExact(total, Math.toIntExact(text.length(perImage)));
-        }
-        int[] ids = new int[total];
-        int[] labels = new int[total];
-        int[] positions = new int[total];
-        List<Integer> starts = new ArrayList<>();
-        boolean causal = spec.batch().attention() == Attention.Causal;
-        int at = 0;
-        int start = 0;
-        for (int s = 0; s < texts.size(); s++) {
-            boolean continues = causal
-                    && s > 0
-                    && places.get(s).rowInBatch() == places.get(s - 1).rowInBatch();
-            if (!continues) {
-                start = at;
-                starts.add(start);
-            }
-            EncodedText text = texts.get(s);
-            for (int i = 0; i < text.ids().length; i++) {
-                boolean image = text.ids()[i] == EncodedText.IMAGE;
-                for (int k = 0; k < (image ? perImage : 1); k++, at++) {
-                    ids[at] = image ? Batch.IMAGE : text.ids()[i];
-                    // The first token of a segment is nobody's successor.
-                    labels[at] = image || at == start ? Batch.IGNORE : text.labels()[i];
-                    positions[at] = at - start;
-                }
-            }
-        }
-        starts.add(total);
-        int[] segments = starts.stream().mapToInt(Integer::intValue).toArray();
-        return new Batch(ids, labels, positions, segments, pixels, images, images == 0 ? 0 : imageSize);
     }
 
     @Override

@@ -7,18 +7,26 @@ import java.util.Arrays;
  * room. A tree over the rows' free room finds that row in O(log n). A sample longer than the capacity gets a row of its own, to which nothing
  * is added.
  */
-final class Packing {
+public final class Packing {
     private Packing() {}
 
     /**
+     * Which sample lies where.
+     *
      * @param order the samples in order of placement
      * @param rowOf row of {@code order[i]}
      * @param rows number of rows
      */
     @SuppressWarnings("ArrayRecordComponent") // millions of numbers, read once
-    record Result(int[] order, int[] rowOf, int rows) {}
+    public record Result(int[] order, int[] rowOf, int rows) {}
 
-    static Result firstFitDecreasing(int[] lengths, int capacity) {
+    /**
+     * Packs samples of these lengths.
+     *
+     * @param lengths in file order, each at least 1
+     * @param capacity of a row
+     */
+    public static Result firstFitDecreasing(int[] lengths, int capacity) {
         int n = lengths.length;
         long[] keys = new long[n];
         for (int i = 0; i < n; i++) {

@@ -30,7 +30,8 @@ public final class Main {
               checkpoint verify RUN           reads them all and compares their digests
               checkpoint prune RUN --keep N   deletes all but the newest N
               checkpoint delete RUN --step N  deletes one
-              verify DIR [--dump OUT]         runs the cases of a reference folder and compares
+              verify DIR [--tokenizer DIR] [--dump OUT]
+                                              runs the cases of a reference folder and compares
               bench-step [--threads N] [--steps N] [--lengths L,L,...]
                                               the demo model's training step on made-up samples (see make bench-train)
               --version, --help
@@ -101,15 +102,18 @@ public final class Main {
     }
 
     private static int verify(List<String> words, PrintStream out) throws IOException {
-        Arguments arguments = Arguments.parse(words, List.of("--dump"), List.of());
+        Arguments arguments = Arguments.parse(words, List.of("--dump", "--tokenizer"), List.of());
         if (arguments.words().size() != 1) {
-            throw TrainerException.configuration("write: verify DIR [--dump OUT]");
+            throw TrainerException.configuration("write: verify DIR [--tokenizer DIR] [--dump OUT]");
         }
         Path folder = Path.of(arguments.words().getFirst());
         if (!Files.isDirectory(folder)) {
             throw TrainerException.configuration(folder + " is no folder");
         }
-        List<Comparison> all = Verify.run(folder, arguments.one("--dump").map(Path::of));
+        List<Comparison> all = Verify.run(
+                folder,
+                arguments.one("--tokenizer").map(Path::of),
+                arguments.one("--dump").map(Path::of));
         return Verify.print(all, out) ? ExitCode.Completed.code() : ExitCode.InternalError.code();
     }
 

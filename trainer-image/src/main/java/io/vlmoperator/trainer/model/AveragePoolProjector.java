@@ -32,7 +32,12 @@ public final class AveragePoolProjector {
      *
      * @param weights to be filled by the caller; all are trained
      */
-    public record Standalone(AveragePoolProjector projector, Weights weights) {}
+    public record Standalone(AveragePoolProjector projector, Weights weights) {
+        /** Fills it as torch fills new layers after {@code seed}: see {@link TorchLinearInit}. */
+        public void initializeAsTorch(long seed) {
+            TorchLinearInit.projector(weights, seed);
+        }
+    }
 
     /** A projector alone, from {@code patchesPerSide}² features of {@code visionWidth} to tokens of {@code hidden}. */
     public static Standalone standalone(

@@ -55,6 +55,11 @@ public final class VisionLanguageModel {
         Initialization.random(weights, parts, config, seed);
     }
 
+    /** Fills the projector with the very weights that the paper's code starts from, whatever the run's seed: see {@link TorchLinearInit}. */
+    public void initializeProjectorAsPaper() {
+        TorchLinearInit.projector(weights, TorchLinearInit.PAPER_SEED);
+    }
+
     /** Sizes. */
     public ModelConfig config() {
         return config;

@@ -5,6 +5,7 @@ import java.util.Arrays;
 /** Collects ids and labels. Adjacent text is encoded as one string, because a token may span the border of two pieces. */
 final class EncodedBuilder {
     private final Tokenizer tokenizer;
+    private final Templates.Literals literals;
     private final StringBuilder pending = new StringBuilder();
     /** Length of the pending text's part in front that is no target; all of it when negative. */
     private int targetFrom = -1;
@@ -13,8 +14,9 @@ final class EncodedBuilder {
     private int[] labels = new int[64];
     private int size;
 
-    EncodedBuilder(Tokenizer tokenizer) {
+    EncodedBuilder(Tokenizer tokenizer, Templates.Literals literals) {
         this.tokenizer = tokenizer;
+        this.literals = literals;
     }
 
     EncodedBuilder text(String text) {
@@ -63,7 +65,9 @@ final class EncodedBuilder {
     private void flush() {
         if (!pending.isEmpty()) {
             int bytes = 0;
-            for (int id : tokenizer.encode(pending.toString())) {
+            String text = pending.toString();
+            int[] encoded = literals == Templates.Literals.Text ? tokenizer.encode(text) : tokenizer.encodeMarkup(text);
+            for (int id : encoded) {
                 // A token that begins before the target is none, even if it reaches into it.
                 add(id, targetFrom >= 0 && bytes >= targetFrom ? id : EncodedText.IGNORE);
                 bytes += tokenizer.byteLength(id);

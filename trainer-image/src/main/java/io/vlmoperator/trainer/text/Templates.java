@@ -14,12 +14,33 @@ public final class Templates {
 
     private Templates() {}
 
+    /** What a literal such as {@code <|im_end|>} in a caption, a question or an answer becomes. */
+    public enum Literals {
+        /** Text like any other: data can't write control tokens. All training does this but the paper's layouts. */
+        Text,
+        /** The control token, as in the paper's code and in chat templates of other libraries. */
+        Tokens
+    }
+
+    /** Where the targets of an answer end. */
+    public enum AnswerEnd {
+        /** With {@code <|im_end|>}. */
+        EndToken,
+        /** With the newline behind it. */
+        Newline
+    }
+
+    /** A pre-training sample as it is trained on: {@link #caption(Tokenizer, String, Literals)} with {@link Literals#Text}. */
+    public static EncodedText caption(Tokenizer tokenizer, String caption) {
+        return caption(tokenizer, caption, Literals.Text);
+    }
+
     /**
      * A pre-training sample: {@code <s>}, image, newline, caption, {@code <|im_end|>}. Every text token is a target (paper, section
      * 2.2).
      */
-    public static EncodedText caption(Tokenizer tokenizer, String caption) {
-        return new EncodedBuilder(tokenizer)
+    public static EncodedText caption(Tokenizer tokenizer, String caption, Literals literals) {
+        return new EncodedBuilder(tokenizer, literals)
                 .control(tokenizer.id(Tokenizer.BEGIN), true)
                 .image()
                 .target("\n" + caption.replace(Tokenizer.IMAGE, IMAGE_LITERAL))
@@ -29,36 +50,56 @@ public final class Templates {
 
     /** A conversation in Qwen2.5's ChatML. Targets are the answers and their {@code <|im_end|>}. */
     public static EncodedText chatML(Tokenizer tokenizer, Conversation conversation) {
-        return chatML(tokenizer, conversation, false);
+        return chatML(tokenizer, conversation, false, Literals.Text, AnswerEnd.EndToken);
+    }
+
+    /** As {@link #chatML(Tokenizer, Conversation)}, with other rules for literals and for the end of an answer. */
+    public static EncodedText chatML(
+            Tokenizer tokenizer, Conversation conversation, Literals literals, AnswerEnd answerEnd) {
+        return chatML(tokenizer, conversation, false, literals, answerEnd);
     }
 
     /** As {@link #chatML}, with the open header of an answer at the end: what a model continues. */
     public static EncodedText chatMLPrompt(Tokenizer tokenizer, Conversation conversation) {
-        return chatML(tokenizer, conversation, true);
+        return chatMLPrompt(tokenizer, conversation, Literals.Text, AnswerEnd.EndToken);
     }
 
-    private static EncodedText chatML(Tokenizer tokenizer, Conversation conversation, boolean open) {
+    /** As {@link #chatMLPrompt(Tokenizer, Conversation)}, with other rules for literals and for the end of an answer. */
+    public static EncodedText chatMLPrompt(
+            Tokenizer tokenizer, Conversation conversation, Literals literals, AnswerEnd answerEnd) {
+        return chatML(tokenizer, conversation, true, literals, answerEnd);
+    }
+
+    private static EncodedText chatML(
+            Tokenizer tokenizer, Conversation conversation, boolean open, Literals literals, AnswerEnd answerEnd) {
         int start = tokenizer.id(Tokenizer.MESSAGE_START);
         int end = tokenizer.id(Tokenizer.MESSAGE_END);
-        EncodedBuilder out = new EncodedBuilder(tokenizer);
+        EncodedBuilder out = new EncodedBuilder(tokenizer, literals);
         out.control(start, false).text("system\n" + conversation.system()).control(end, false);
+        boolean newlineIsTarget = false;
         for (Turn turn : conversation.turns()) {
-            out.text("\n").control(start, false);
+            newline(out, newlineIsTarget).control(start, false);
             if (turn.role() == Role.Assistant) {
                 out.text("assistant\n")
                         .target(turn.text().replace(Tokenizer.IMAGE, IMAGE_LITERAL))
                         .control(end, true);
+                newlineIsTarget = answerEnd == AnswerEnd.Newline;
             } else {
+                newlineIsTarget = false;
                 out.text("user\n");
                 pieces(turn.text(), out);
                 out.control(end, false);
             }
         }
-        out.text("\n");
+        newline(out, newlineIsTarget);
         if (open) {
             out.control(start, false).text("assistant\n");
         }
         return out.build();
+    }
+
+    private static EncodedBuilder newline(EncodedBuilder out, boolean target) {
+        return target ? out.target("\n") : out.text("\n");
     }
 
     private static void pieces(String text, EncodedBuilder out) {
@@ -83,7 +124,7 @@ public final class Templates {
      * answer is a target, the system message is fixed, and only the first turn may hold images.
      */
     public static EncodedText paper(Tokenizer tokenizer, List<Turn> turns, Paper layout) {
-        EncodedBuilder out = new EncodedBuilder(tokenizer);
+        EncodedBuilder out = new EncodedBuilder(tokenizer, Literals.Tokens);
         for (int i = 0; i < turns.size(); i++) {
             String content = turns.get(i).text();
             if (i % 2 == 1) {

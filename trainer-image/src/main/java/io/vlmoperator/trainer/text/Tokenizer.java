@@ -304,6 +304,12 @@ public final class Tokenizer implements AutoCloseable {
         return tokens;
     }
 
+    /** Whether the id is one of the added tokens or {@code <s>}: what text from data can't write. */
+    public boolean isControl(int id) {
+        Integer begin = vocabulary.get(BEGIN);
+        return added.containsValue(id) || (begin != null && begin == id);
+    }
+
     /** UTF-8 bytes that the token stands for. */
     public int byteLength(int id) {
         return byteLengths[id];

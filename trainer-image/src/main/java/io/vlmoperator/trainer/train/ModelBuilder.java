@@ -80,7 +80,7 @@ final class ModelBuilder {
             ModelConfig config =
                     new ModelConfig(languageSizes, visionSizes, new ProjectorConfig(spec.tokensPerImage()));
             VisionLanguageModel model = VisionLanguageModel.create(scope, config, trained(spec));
-            Set<Part> random = EnumSet.of(Part.PROJECTOR);
+            Set<Part> random = EnumSet.noneOf(Part.class);
             if (languageFolder.isPresent()) {
                 HuggingFace.load(languageFolder.get(), model.weights(), Part.LANGUAGE);
             } else {
@@ -91,7 +91,12 @@ final class ModelBuilder {
             } else {
                 random.add(Part.VISION);
             }
-            model.initialize(random, spec.seed());
+            if (random.isEmpty()) {
+                model.initializeProjectorAsPaper();
+            } else {
+                random.add(Part.PROJECTOR);
+                model.initialize(random, spec.seed());
+            }
             return new Built(model, tokenizer(locations.resolve(language.tokenizer())));
         } catch (IllegalArgumentException e) {
             throw TrainerException.configuration("spec.model: " + e.getMessage());

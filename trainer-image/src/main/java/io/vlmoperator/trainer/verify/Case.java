@@ -6,9 +6,11 @@ import io.vlmoperator.trainer.checkpoint.Safetensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.Stream;
 
 /**
@@ -16,8 +18,9 @@ import java.util.stream.Stream;
  *
  * @param kind folder, such as {@code decoder}
  * @param name file name without ending
- * @param golden expected tensors
+ * @param golden expected tensors, and inputs
  * @param facts expected scalars
+ * @param inputs names of the tensors that were read to compute the others
  * @param produced our tensors, under the golden's names
  * @param scalars our scalars, under the golden's names
  */
@@ -26,6 +29,7 @@ record Case(
         String name,
         Safetensors golden,
         JsonNode facts,
+        Set<String> inputs,
         Map<String, Values> produced,
         Map<String, Double> scalars)
         implements AutoCloseable {
@@ -37,6 +41,7 @@ record Case(
                 name,
                 Safetensors.open(folder.resolve(name + ".safetensors")),
                 Files.exists(json) ? new ObjectMapper().readTree(json.toFile()) : new ObjectMapper().createObjectNode(),
+                new HashSet<>(),
                 new LinkedHashMap<>(),
                 new LinkedHashMap<>());
     }
@@ -59,8 +64,20 @@ record Case(
         return golden.find(tensor).isPresent();
     }
 
+    /** What stands before the name of a quantity. */
+    String what(String quantity) {
+        return kind + "/" + name + "/" + quantity;
+    }
+
+    /** A tensor that our result is computed from. */
+    Safetensors.Entry input(String tensor) throws IOException {
+        inputs.add(tensor);
+        return golden.get(tensor);
+    }
+
+    /** A tensor of whole numbers that our result is computed from. */
     int[] ints(String tensor) throws IOException {
-        return golden.get(tensor).ints();
+        return input(tensor).ints();
     }
 
     void put(String tensor, Values values) {

@@ -1,177 +1,137 @@
 package io.vlmoperator.trainer.verify;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import io.vlmoperator.trainer.checkpoint.Safetensors;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.LinkedHashMap;
+import java.util.Locale;
 import java.util.Map;
 
 /**
- * One value compared.
+ * One quantity compared.
  *
- * @param what kind/case/tensor
- * @param difference largest absolute difference over the largest absolute expected value (for a gradient that is zero by mathematics: over
- *     the model's largest gradient)
- * @param limit what is allowed
+ * @param what kind/case/name of the quantity
+ * @param measure how far our result is from the expected one
  */
-public record Comparison(String what, double difference, double limit) {
+public record Comparison(String what, Measure measure) {
+    /** Largest relative difference allowed; where it does not apply the measure says so. */
     static final double RELATIVE = 1e-5;
+    /** Allowed for a gradient that is zero by mathematics, relative to the model's largest gradient. */
     static final double ZERO_GRADIENT = 1e-6;
-    private static final double NOISE = 1e-3;
 
-    /** Whether the difference is within the limit. */
-    public boolean passed() {
-        return difference <= limit;
+    /** How two results were compared. */
+    public sealed interface Measure {
+        /** Whether it is within its limit. */
+        boolean passed();
     }
 
-    /** Compares everything that was produced and is expected. */
-    static List<Comparison> all(Case result) throws java.io.IOException {
-        List<Comparison> comparisons = new ArrayList<>();
-        double largestGradient = 0;
-        for (Safetensors.Entry entry : result.golden().entries().values()) {
-            if (entry.name().startsWith("grad.")) {
-                largestGradient = Math.max(largestGradient, largest(entry.floats()));
-            }
-        }
-        int[] meaningful = meaningful(result);
-        for (Map.Entry<String, Values> produced : result.produced().entrySet()) {
-            String name = produced.getKey();
-            if (!result.has(name)) {
-                continue;
-            }
-            Safetensors.Entry entry = result.golden().get(name);
-            String what = result.kind() + "/" + result.name() + "/" + name;
-            if (!entry.shape().equals(produced.getValue().shape())) {
-                comparisons.add(new Comparison(
-                        what + " has shape " + produced.getValue().shape() + " instead of " + entry.shape(),
-                        Double.NaN,
-                        0));
-                continue;
-            }
-            Values expected = new Values(entry.shape(), entry.floats());
-            Values actual = produced.getValue();
-            if (isLaterWeights(result, name)) {
-                continue;
-            }
-            if (name.contains(".param.")) {
-                actual = withoutNoise(
-                        result, name.substring(name.indexOf(".param.") + ".param.".length()), actual, expected);
-            }
-            if (meaningful.length > 0 && (name.startsWith("hidden.") || name.equals("logits"))) {
-                expected = expected.rows(meaningful);
-                actual = actual.rows(meaningful);
-            }
-            double difference = difference(actual.elements(), expected.elements());
-            // Without rotary positions a key bias moves all scores of a query alike: its gradient is zero but for
-            // rounding.
-            if (name.startsWith("grad.") && name.contains("vision_model") && name.endsWith("k_proj.bias")) {
-                comparisons.add(new Comparison(what, difference / largestGradient, ZERO_GRADIENT));
-            } else {
-                double largest = largest(expected.elements());
-                comparisons.add(new Comparison(what, difference == 0 ? 0 : difference / largest, RELATIVE));
-            }
-        }
-        for (Map.Entry<String, Double> scalar : result.scalars().entrySet()) {
-            JsonNode expected = result.facts().at("/" + scalar.getKey().replace('.', '/'));
-            if (expected.isNumber()) {
-                double difference = Math.abs(scalar.getValue() - expected.asDouble());
-                comparisons.add(new Comparison(
-                        result.kind() + "/" + result.name() + "/" + scalar.getKey(),
-                        difference == 0 ? 0 : difference / Math.abs(expected.asDouble()),
-                        RELATIVE));
-            }
-        }
-        summaries(result, comparisons);
-        return comparisons;
-    }
-
-    /** Large gradients are given as their norm and every n-th element. */
-    private static void summaries(Case result, List<Comparison> comparisons) {
-        for (Map.Entry<String, JsonNode> summary : result.facts().path("grads").properties()) {
-            String what = result.kind() + "/" + result.name() + "/" + summary.getKey();
-            Values produced = result.produced().get(summary.getKey());
-            if (produced == null) {
-                comparisons.add(new Comparison(what + " was not formed", Double.NaN, 0));
-                continue;
-            }
-            double squares = 0;
-            for (float value : produced.elements()) {
-                squares += (double) value * value;
-            }
-            double norm = summary.getValue().path("l2").asDouble();
-            comparisons.add(new Comparison(what + " (norm)", Math.abs(Math.sqrt(squares) - norm) / norm, RELATIVE));
-            JsonNode samples = summary.getValue().path("every_stride");
-            int stride = summary.getValue().path("stride").asInt();
-            float[] expected = new float[samples.size()];
-            float[] actual = new float[samples.size()];
-            for (int i = 0; i < expected.length; i++) {
-                expected[i] = (float) samples.get(i).asDouble();
-                actual[i] = produced.elements()[i * stride];
-            }
-            comparisons.add(new Comparison(
-                    what + " (every " + stride + "th)", difference(actual, expected) / largest(expected), RELATIVE));
+    /**
+     * Floating-point values.
+     *
+     * @param absolute largest absolute difference
+     * @param relative that over the largest absolute expected value (for a gradient that is zero by mathematics: over the model's largest
+     *     gradient); not a number where a value is not
+     * @param limit the largest relative difference allowed
+     */
+    public record Difference(double absolute, double relative, double limit) implements Measure {
+        @Override
+        public boolean passed() {
+            return relative <= limit;
         }
     }
 
     /**
-     * Whether a case of updates holds the weights after its last update under this earlier one's name as well (the generator of the first
-     * goldens did): then they say nothing about the earlier update.
+     * Values that must be equal: ids, bytes, names, scores.
+     *
+     * @param differing how many are not
+     * @param of how many there are
+     * @param first the first that differs, for people; empty if none does
      */
-    private static boolean isLaterWeights(Case result, String name) throws java.io.IOException {
-        int last = result.facts().path("steps").size() - 1;
-        if (!name.contains(".param.") || name.startsWith("step." + last + ".")) {
+    public record Equality(long differing, long of, String first) implements Measure {
+        @Override
+        public boolean passed() {
+            return differing == 0;
+        }
+    }
+
+    /**
+     * A quantity of the reference that is not compared; it neither passes nor fails.
+     *
+     * @param why the reason
+     */
+    public record LeftOut(String why) implements Measure {
+        @Override
+        public boolean passed() {
+            return true;
+        }
+    }
+
+    /**
+     * No result to compare.
+     *
+     * @param why what went wrong
+     */
+    public record Failure(String why) implements Measure {
+        @Override
+        public boolean passed() {
             return false;
         }
-        Safetensors.Entry end = result.golden().get("step." + last + name.substring(name.indexOf(".param.")));
-        return result.golden().get(name).data().mismatch(end.data()) < 0;
     }
 
-    /**
-     * AdamW divides a gradient by its own size, so it moves a weight as far by a gradient of rounding errors as by any other. The key bias of
-     * rotary dimensions that hardly turn has such gradients (without rotation they are zero by mathematics). Elements whose gradients are
-     * below {@value #NOISE} of the tensor's largest, where the tolerance of the gradient alone is 1 % of an update, are left out.
-     */
-    private static Values withoutNoise(Case result, String name, Values actual, Values expected)
-            throws java.io.IOException {
-        float[] squares = result.golden().get("exp_avg_sq." + name).floats();
-        double floor = NOISE * Math.sqrt(largest(squares));
-        float[] kept = actual.elements().clone();
-        for (int i = 0; i < kept.length; i++) {
-            if (Math.sqrt(squares[i]) < floor) {
-                kept[i] = expected.elements()[i];
+    /** Whether it is within its limit. */
+    public boolean passed() {
+        return measure.passed();
+    }
+
+    /** One line for people. */
+    String line() {
+        return switch (measure) {
+            case Difference d ->
+                String.format(
+                        Locale.ROOT,
+                        "%-78s max abs %.1e  relative %.1e  tolerance %.0e  %s",
+                        what,
+                        d.absolute(),
+                        d.relative(),
+                        d.limit(),
+                        verdict());
+            case Equality e ->
+                String.format(
+                        Locale.ROOT,
+                        "%-78s %d of %d differ  tolerance 0  %s%s",
+                        what,
+                        e.differing(),
+                        e.of(),
+                        verdict(),
+                        e.first().isEmpty() ? "" : ": " + e.first());
+            case LeftOut l -> String.format(Locale.ROOT, "%-78s left out: %s", what, l.why());
+            case Failure f -> String.format(Locale.ROOT, "%-78s FAILED: %s", what, f.why());
+        };
+    }
+
+    /** {@code ok}, {@code FAILED} or {@code left out}. */
+    String verdict() {
+        return measure instanceof LeftOut ? "left out" : passed() ? "ok" : "FAILED";
+    }
+
+    /** The fields of {@code report.json}. */
+    Map<String, Object> json() {
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put("what", what);
+        fields.put("verdict", verdict());
+        switch (measure) {
+            case Difference d -> {
+                fields.put("absolute", d.absolute());
+                fields.put("relative", d.relative());
+                fields.put("tolerance", d.limit());
             }
-        }
-        return new Values(actual.shape(), kept);
-    }
-
-    /** Rows whose values mean something: those the attention mask lets through. Empty without a mask. */
-    private static int[] meaningful(Case result) throws java.io.IOException {
-        if (!result.has("attention_mask")) {
-            return new int[0];
-        }
-        int[] mask = result.ints("attention_mask");
-        return java.util.stream.IntStream.range(0, mask.length)
-                .filter(t -> mask[t] == 1)
-                .toArray();
-    }
-
-    private static double difference(float[] actual, float[] expected) {
-        double largest = 0;
-        for (int i = 0; i < actual.length; i++) {
-            double difference = Math.abs((double) actual[i] - expected[i]);
-            if (Double.isNaN(difference)) {
-                return Double.NaN;
+            case Equality e -> {
+                fields.put("differing", e.differing());
+                fields.put("of", e.of());
+                if (!e.first().isEmpty()) {
+                    fields.put("first", e.first());
+                }
             }
-            largest = Math.max(largest, difference);
+            case LeftOut l -> fields.put("why", l.why());
+            case Failure f -> fields.put("why", f.why());
         }
-        return largest;
-    }
-
-    private static double largest(float[] values) {
-        double largest = 0;
-        for (float value : values) {
-            largest = Math.max(largest, Math.abs(value));
-        }
-        return largest;
+        return fields;
     }
 }

@@ -1,6 +1,8 @@
 package io.vlmoperator.trainer.verify;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.vlmoperator.api.spec.Schedule;
 import io.vlmoperator.trainer.checkpoint.HuggingFace;
 import io.vlmoperator.trainer.model.Batch;
 import io.vlmoperator.trainer.model.Generator;
@@ -11,9 +13,11 @@ import io.vlmoperator.trainer.op.FusedAdamW;
 import io.vlmoperator.trainer.op.Ops;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Tensor;
+import io.vlmoperator.trainer.train.LearningRate;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
@@ -21,9 +25,12 @@ import java.util.stream.IntStream;
 
 /** Cases of the decoder alone: forward with gradients, greedy generation, updates. */
 final class DecoderCases {
+    /** Of the reference's cases (paper, table 7). */
+    private static final double WARMUP_RATIO = 0.03;
+
     private DecoderCases() {}
 
-    static void run(Path folder, Case result) throws IOException {
+    static void run(Path folder, Case result, Findings findings) throws IOException {
         // The note behind the folder's name says how it is stored.
         Path model = folder.resolve(result.facts().path("model").asText().split(" ")[0]);
         try (Scope scope = Scope.open()) {
@@ -31,9 +38,9 @@ final class DecoderCases {
                     scope, Models.decoderOnly(HuggingFace.languageConfig(model)), EnumSet.of(Part.LANGUAGE));
             HuggingFace.load(model, decoder.weights(), Part.LANGUAGE);
             if (result.has("output_ids")) {
-                generate(decoder, result);
+                generate(decoder, result, findings);
             } else if (result.has("step.0.input_ids")) {
-                train(decoder, result);
+                train(decoder, result, findings);
             } else {
                 forward(decoder, result);
             }
@@ -45,7 +52,7 @@ final class DecoderCases {
     }
 
     private static void forward(VisionLanguageModel decoder, Case result) throws IOException {
-        List<Long> shape = result.golden().get("input_ids").shape();
+        List<Long> shape = result.input("input_ids").shape();
         int rows = Math.toIntExact(shape.get(0));
         int length = Math.toIntExact(shape.get(1));
         int[] kept = IntStream.range(0, rows * length).toArray();
@@ -79,24 +86,68 @@ final class DecoderCases {
                 .forEach(name -> result.put(name, result.produced().get(name.substring(5))));
     }
 
-    private static void generate(VisionLanguageModel decoder, Case result) throws IOException {
+    private static void generate(VisionLanguageModel decoder, Case result, Findings findings) throws IOException {
         int[] prompt = result.ints("input_ids");
         int[] labels = new int[prompt.length];
-        java.util.Arrays.fill(labels, Batch.IGNORE);
+        Arrays.fill(labels, Batch.IGNORE);
         Batch batch =
                 Batch.ofText(prompt, labels, IntStream.range(0, prompt.length).toArray(), new int[] {0, prompt.length});
         int[] answer = new Generator(decoder)
                 .greedy(batch, result.facts().path("new_tokens").asInt(), Set.of())
                 .getFirst();
-        float[] ids = new float[prompt.length + answer.length];
-        for (int i = 0; i < ids.length; i++) {
-            ids[i] = i < prompt.length ? prompt[i] : answer[i - prompt.length];
-        }
-        result.put("output_ids", new Values(List.of(1L, (long) ids.length), ids));
+        int[] ids = Arrays.copyOf(prompt, prompt.length + answer.length);
+        System.arraycopy(answer, 0, ids, prompt.length, answer.length);
+        result.put("output_ids", Values.integers(List.of(1L, (long) ids.length), ids));
+        result.scalars()
+                .put("distinct", (double) IntStream.of(answer).distinct().count());
+        withoutCache(decoder, ids, prompt.length, result, findings);
     }
 
-    private static void train(VisionLanguageModel decoder, Case result) throws IOException {
+    /** The same tokens from one forward over all of them, and the smallest lead of a token over the second best. */
+    private static void withoutCache(
+            VisionLanguageModel decoder, int[] ids, int prompt, Case result, Findings findings) {
+        int[] ignored = new int[ids.length];
+        Arrays.fill(ignored, Batch.IGNORE);
+        Batch all = Batch.ofText(ids, ignored, IntStream.range(0, ids.length).toArray(), new int[] {0, ids.length});
+        try (Findings.Tally tally = findings.tally(result.what("output_ids (without a cache)"))) {
+            decoder.observe(all, (name, value) -> {
+                if (!name.equals("logits")) {
+                    return;
+                }
+                Values logits = Values.of(value);
+                double smallest = Double.POSITIVE_INFINITY;
+                for (int t = prompt; t < ids.length; t++) {
+                    float[] row = logits.rows(new int[] {t - 1}).elements();
+                    int best = 0;
+                    for (int v = 1; v < row.length; v++) {
+                        best = row[v] > row[best] ? v : best;
+                    }
+                    float second = Float.NEGATIVE_INFINITY;
+                    for (int v = 0; v < row.length; v++) {
+                        second = v != best ? Math.max(second, row[v]) : second;
+                    }
+                    smallest = Math.min(smallest, row[best] - second);
+                    tally.equal("token " + t, best, ids[t]);
+                }
+                // A difference of two logits has their error: it is compared relative to their size.
+                double expected = result.facts()
+                        .path("smallest_margin_of_best_over_second_logit")
+                        .asDouble(smallest);
+                double off = Math.abs(smallest - expected);
+                findings.zero(
+                        result.what("smallest_margin_of_best_over_second_logit"),
+                        off,
+                        TensorComparisons.largest(logits.elements()));
+            });
+        }
+    }
+
+    private static void train(VisionLanguageModel decoder, Case result, Findings findings) throws IOException {
         JsonNode facts = result.facts();
+        LearningRate schedule = new LearningRate(
+                WARMUP_RATIO, Schedule.Decay.Cosine, facts.path("total_steps").asLong());
+        result.scalars().put("warmup_steps", (double) schedule.warmup());
+        decayed(decoder, result, findings);
         FusedAdamW.Settings settings = new FusedAdamW.Settings(
                 facts.at("/betas/0").asDouble(),
                 facts.at("/betas/1").asDouble(),
@@ -109,7 +160,7 @@ final class DecoderCases {
                     scope, settings, values, gradients, decoder.weights().decaySpans(), 0, values.count());
             for (int step = 0; result.has("step." + step + ".input_ids"); step++) {
                 String prefix = "step." + step + ".";
-                List<Long> shape = result.golden().get(prefix + "input_ids").shape();
+                List<Long> shape = result.input(prefix + "input_ids").shape();
                 int length = Math.toIntExact(shape.get(1));
                 int[] all = IntStream.range(0, Math.toIntExact(shape.get(0) * length))
                         .toArray();
@@ -126,7 +177,8 @@ final class DecoderCases {
                     Tensor norm = ops.norm(gradients);
                     result.scalars().put("steps." + step + ".loss", (double) sum / batch.targets());
                     result.scalars().put("steps." + step + ".grad_norm_before_clip", (double) norm.item());
-                    double rate = facts.at("/steps/" + step + "/lr").asDouble();
+                    double rate = facts.path("peak_lr").asDouble() * schedule.factor(step);
+                    result.scalars().put("steps." + step + ".lr", rate);
                     optimizer.update(rate, step + 1, norm, facts.path("clip").asDouble());
                     for (Parameter parameter : decoder.weights().trained()) {
                         result.put(
@@ -150,6 +202,37 @@ final class DecoderCases {
                                     .reshaped(parameter.sizes()));
                 }
             }
+        }
+    }
+
+    private static void decayed(VisionLanguageModel decoder, Case result, Findings findings) {
+        JsonNode expected = result.facts().path("decayed");
+        List<String> names = new ArrayList<>();
+        expected.forEach(name -> names.add(name.asText()));
+        try (Findings.Tally tally = findings.tally(result.what("decayed"))) {
+            for (Parameter parameter : decoder.weights().trained()) {
+                String name = goldenName(parameter.name());
+                tally.equal(name, parameter.decay(), names.contains(name));
+            }
+        }
+    }
+
+    /** The table of learning rates. */
+    static void schedule(Path file, Findings findings) throws IOException {
+        for (JsonNode row : new ObjectMapper().readTree(file.toFile()).path("rows")) {
+            long total = row.path("total").asLong();
+            LearningRate schedule = new LearningRate(WARMUP_RATIO, Schedule.Decay.Cosine, total);
+            String what = "decoder/schedule/" + total + " updates/";
+            try (Findings.Tally tally = findings.tally(what + "warmup")) {
+                tally.equal("warm-up", schedule.warmup(), row.path("warmup").asLong());
+            }
+            double largest = 0;
+            for (JsonNode probe : row.path("factor")) {
+                double off = Math.abs(
+                        schedule.factor(probe.get(0).asLong()) - probe.get(1).asDouble());
+                largest = Math.max(largest, off);
+            }
+            findings.zero(what + "factor", largest, 1);
         }
     }
 

@@ -3,7 +3,6 @@ package io.vlmoperator.trainer.verify;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.vlmoperator.trainer.checkpoint.HuggingFace;
-import io.vlmoperator.trainer.checkpoint.Safetensors;
 import io.vlmoperator.trainer.model.Batch;
 import io.vlmoperator.trainer.model.ModelConfig;
 import io.vlmoperator.trainer.model.Part;
@@ -21,12 +20,18 @@ import java.util.stream.IntStream;
 
 /** Cases of the whole model: splicing, packed rows in both attention modes, frozen and trained encoder, accumulation in both rules. */
 final class VlmCases {
-    private VlmCases() {}
+    private final Path folder;
+    private final JsonNode report;
+    private final VlmReport relations;
 
-    static void run(Path folder, Case result) throws IOException {
-        JsonNode config = new ObjectMapper()
-                .readTree(folder.resolve("report.json").toFile())
-                .path("config");
+    VlmCases(Path folder) throws IOException {
+        this.folder = folder;
+        report = new ObjectMapper().readTree(folder.resolve("report.json").toFile());
+        relations = new VlmReport(report);
+    }
+
+    void run(Case result) throws IOException {
+        JsonNode config = report.path("config");
         int pool = config.path("pool_target").asInt();
         VisionConfig.Activation activation = HuggingFace.activation(
                         config.path("vision_act").asText())
@@ -44,23 +49,36 @@ final class VlmCases {
             HuggingFace.load(decoder, model.weights(), Part.LANGUAGE);
             HuggingFace.load(vision, model.weights(), Part.VISION);
             HuggingFace.load(folder.resolve("model/projector.safetensors"), model.weights(), Part.PROJECTOR);
+            result.scalars().put("tokens_per_image", (double) pool * pool);
+            boolean images = result.has("pixels") || result.has("micro.0.pixels");
+            Set<Part> parts = images ? trained : EnumSet.of(Part.LANGUAGE);
             if (result.has("micro.0.input_ids")) {
                 accumulate(model, result);
             } else {
                 packed(model, result);
             }
-            boolean images = result.has("pixels") || result.has("micro.0.pixels");
-            Models.gradients(
-                    model.weights(), images ? trained : EnumSet.of(Part.LANGUAGE), Models::wholeModelName, result);
+            Models.gradients(model.weights(), parts, Models::wholeModelName, result);
+            relations.remember(result);
+            if (VlmReport.isPacked(result, true) && !visionTrained) {
+                unpacked(model, result);
+            }
         }
+    }
+
+    /** The relations between cases that {@code report.json} states. */
+    void compare(Findings findings) {
+        relations.compare(findings);
     }
 
     private static void packed(VisionLanguageModel model, Case result) throws IOException {
         boolean isolated = result.facts().path("attention").asText().startsWith("block");
-        Batch batch = batch(model, result, "", "labels", isolated);
-        int[] text = result.has("text_positions")
-                ? result.ints("text_positions")
-                : IntStream.range(0, batch.tokens()).toArray();
+        VlmRow row = VlmRow.of(result, "", isolated, model.config());
+        row.put(result, isolated);
+        Batch batch = row.batch(result, "labels");
+        int[] text = IntStream.range(0, batch.tokens())
+                .filter(t -> batch.idsT()[t] != Batch.IMAGE)
+                .toArray();
+        result.put("text_positions", Values.integers(List.of((long) text.length), text));
         model.observe(batch, (name, value) -> {
             if (name.equals("inputs_embeds")) {
                 result.put(name, Values.of(value));
@@ -82,57 +100,58 @@ final class VlmCases {
         boolean meanOfMeans = result.facts().path("normalization").asText().equals("micro-batch");
         List<Batch> batches = new ArrayList<>();
         for (int k = 0; result.has("micro." + k + ".input_ids"); k++) {
-            batches.add(
-                    batch(model, result, "micro." + k + ".", isolated ? "labels_isolated" : "labels_paper", isolated));
+            String prefix = "micro." + k + ".";
+            VlmRow row = null;
+            for (boolean mode : new boolean[] {!isolated, isolated}) {
+                row = VlmRow.of(result, prefix, mode, model.config());
+                result.put(prefix + (mode ? "labels_isolated" : "labels_paper"), row.labels());
+            }
+            batches.add(row.batch(result, prefix + (isolated ? "labels_isolated" : "labels_paper")));
         }
         int all = batches.stream().mapToInt(Batch::targets).sum();
         double loss = 0;
-        for (Batch batch : batches) {
+        for (int k = 0; k < batches.size(); k++) {
+            Batch batch = batches.get(k);
             double scale = meanOfMeans ? 1.0 / batch.targets() / batches.size() : 1.0 / all;
             try (Scope scope = Scope.open()) {
-                loss += scale * model.accumulate(batch, scale, scope).item();
+                double sum = model.accumulate(batch, scale, scope).item();
+                loss += scale * sum;
+                result.scalars().put("micro_batches." + k + ".0", sum / batch.targets());
+                result.scalars().put("micro_batches." + k + ".1", (double) batch.targets());
             }
         }
         result.scalars().put("loss", loss);
     }
 
-    /** A packed row without its padding. */
-    private static Batch batch(
-            VisionLanguageModel model, Case result, String prefix, String labelsName, boolean isolated)
-            throws IOException {
-        int tokens = model.config().projector().tokensPerImage();
-        int[] segments = result.has(prefix + "segments") ? result.ints(prefix + "segments") : new int[0];
-        int[] ids = IntStream.of(result.ints(prefix + "input_ids"))
-                .flatMap(id -> id == Batch.IMAGE
-                        ? IntStream.generate(() -> Batch.IMAGE).limit(tokens)
-                        : IntStream.of(id))
-                .toArray();
-        int real = segments.length == 0
-                ? ids.length
-                : (int) IntStream.of(segments).filter(segment -> segment >= 0).count();
-        List<Integer> starts = new ArrayList<>(List.of(0));
-        int[] positions = new int[real];
-        for (int t = 1; t < real; t++) {
-            if (isolated && segments[t] != segments[t - 1]) {
-                starts.add(t);
+    /** The samples of a packed row one by one: loss, logits and gradients must be those of the row. */
+    private void unpacked(VisionLanguageModel model, Case result) throws IOException {
+        VlmRow row = VlmRow.of(result, "", true, model.config());
+        double targets = result.scalars().get("targets");
+        try (Scope scope = Scope.open()) {
+            scope.ops().zero(model.weights().gradients());
+            double loss = 0;
+            List<float[]> logits = new ArrayList<>();
+            for (Batch sample : row.samples(result)) {
+                loss += model.accumulate(sample, 1.0 / targets, scope).item() / targets;
+                int[] text = IntStream.range(0, sample.tokens())
+                        .filter(t -> sample.idsT()[t] != Batch.IMAGE)
+                        .toArray();
+                model.observe(sample, (name, value) -> {
+                    if (name.equals("logits")) {
+                        logits.add(Values.of(value).rows(text).elements());
+                    }
+                });
             }
-            positions[t] = t - starts.getLast();
+            Case alone = new Case(
+                    result.kind(),
+                    result.name(),
+                    result.golden(),
+                    result.facts(),
+                    new java.util.HashSet<>(),
+                    new java.util.LinkedHashMap<>(),
+                    new java.util.LinkedHashMap<>());
+            Models.gradients(model.weights(), EnumSet.of(Part.PROJECTOR, Part.LANGUAGE), Models::wholeModelName, alone);
+            relations.unpacked(loss, logits, alone.produced());
         }
-        starts.add(real);
-        int[] starting = starts.stream().mapToInt(Integer::intValue).toArray();
-        int[] labels = java.util.Arrays.copyOf(result.ints(prefix + labelsName), real);
-        ids = java.util.Arrays.copyOf(ids, real);
-        if (!result.has(prefix + "pixels")) {
-            return Batch.ofText(ids, labels, positions, starting);
-        }
-        Safetensors.Entry pixels = result.golden().get(prefix + "pixels");
-        return new Batch(
-                ids,
-                labels,
-                positions,
-                starting,
-                pixels.floats(),
-                Math.toIntExact(pixels.shape().getFirst()),
-                Math.toIntExact(pixels.shape().getLast()));
     }
 }
