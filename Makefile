@@ -13,7 +13,7 @@ CLUSTER_DIR ?= $(CURDIR)/.run/cluster
 CLUSTER_PROGRAMS ?= busybox=/bin/sh $(if $(wildcard trainer-image/bin/vlm-trainer),vlm-operator/trainer=$(CURDIR)/trainer-image/bin/vlm-trainer) $(if $(wildcard operator/bin/vlm-operator),vlm-operator/operator=$(CURDIR)/operator/bin/vlm-operator)
 VLM_LOCAL := src/local/bin/vlm-local
 
-.PHONY: bench-train help jdk build demo demo-stop test lint format crds tools local-build cluster cluster-stop
+.PHONY: images test-images bench-train help jdk build demo demo-stop test lint format crds tools local-build cluster cluster-stop
 help: ## list the verbs
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
@@ -53,6 +53,12 @@ cluster: tools local-build ## start a Kubernetes control plane on loopback, with
 
 cluster-stop: ## stop it; its data stays in .run/cluster
 	@$(VLM_LOCAL) stop --dir $(CLUSTER_DIR)
+
+images: build ## the images of operator and trainer (docker or podman; REGISTRY=, TAG=, BASE=)
+	@src/images/bin/build-images
+
+test-images: images tools ## the four resources end to end, with operator and trainer in containers
+	@src/images/bin/test-images
 
 crds: jdk ## write the CRDs (crds/crds, chart) and src/docs/api.md from the Java types
 	$(MVN) -pl crds test -Dtest=CrdFilesTest,ApiReferenceTest -Dvlm.crds.write=true

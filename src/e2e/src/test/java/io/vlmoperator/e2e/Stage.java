@@ -49,8 +49,8 @@ final class Stage implements AutoCloseable {
                 Map.of());
         cluster = LocalCluster.start(folder.resolve("cluster"));
         Images images = new Images();
-        images.put("vlm-operator/operator", List.of(executable("operator/bin/vlm-operator")));
-        images.put("vlm-operator/trainer", List.of(executable("trainer-image/bin/vlm-trainer")));
+        images.put("vlm-operator/operator", program("operator", "operator/bin/vlm-operator"));
+        images.put("vlm-operator/trainer", program("trainer", "trainer-image/bin/vlm-trainer"));
         node = cluster.startNode(NodeOptions.of("local-1", images).with(8, 16L << 30, 0));
         client = cluster.newClient();
         run(
@@ -98,6 +98,18 @@ final class Stage implements AutoCloseable {
     Space newSpace(String purpose) throws IOException, InterruptedException {
         String name = purpose + "-" + namespaces.incrementAndGet();
         return Space.create(this, name, data, folder.resolve("cluster/volumes").resolve(name));
+    }
+
+    /** The program of this checkout, or with {@code VLM_E2E_IMAGES=REGISTRY:TAG} (see make test-images) the image of that name. */
+    private List<String> program(String name, String path) {
+        String images = System.getenv().getOrDefault("VLM_E2E_IMAGES", "");
+        if (images.isEmpty()) {
+            return List.of(executable(path));
+        }
+        int colon = images.lastIndexOf(':');
+        String image = images.substring(0, colon) + "/" + name + images.substring(colon);
+        String engine = System.getenv().getOrDefault("DOCKER_HOST", "unix:///var/run/docker.sock");
+        return List.of("/usr/bin/env", "DOCKER_HOST=" + engine, executable("src/images/bin/run-image"), image);
     }
 
     private String executable(String path) {

@@ -32,6 +32,7 @@ public final class Main {
               checkpoint delete RUN --step N  deletes one
               verify DIR [--tokenizer DIR] [--dump OUT]
                                               runs the cases of a reference folder and compares
+              check                           whether this machine can train: loads every native library, says what is there
               bench-step [--threads N] [--steps N] [--lengths L,L,...]
                                               the demo model's training step on made-up samples (see make bench-train)
               --version, --help
@@ -81,6 +82,7 @@ public final class Main {
                 }
                 case "checkpoint" -> new CheckpointCommand(rest, environment, out).run();
                 case "verify" -> verify(rest, out);
+                case "check" -> Check.run(rest, out);
                 case "bench-step" -> StepBench.run(rest, out);
                 case "--version" -> {
                     out.println("vlm-trainer " + version() + ", libtorch " + io.vlmoperator.trainer.op.Torch.VERSION);
@@ -92,7 +94,7 @@ public final class Main {
                 }
                 default ->
                     throw TrainerException.configuration("unknown command '" + command
-                            + "'; there are worker, run, generate, checkpoint, verify, --version, --help");
+                            + "'; there are worker, run, generate, checkpoint, verify, check, --version, --help");
             };
         } catch (Throwable e) {
             ExitCode code = Ending.code(e);

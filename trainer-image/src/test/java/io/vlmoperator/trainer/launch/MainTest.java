@@ -146,6 +146,16 @@ class MainTest {
     }
 
     @Test
+    void checkLoadsTheNativeLibraries() {
+        assertThat(run(Map.of(), "check"))
+                .as(err.toString(StandardCharsets.UTF_8))
+                .isZero();
+        assertThat(out.toString(StandardCharsets.UTF_8))
+                .contains("libtorch    2.7.1", "tokenizers  loaded", "MiB free");
+        assertThat(run(Map.of(), "check", "everything")).isEqualTo(64);
+    }
+
+    @Test
     void helpAndVersion() {
         assertThat(run(Map.of(), "--help")).isZero();
         assertThat(run(Map.of(), "--version")).isZero();
