@@ -4,91 +4,24 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.fabric8.kubernetes.api.model.ConfigMap;
-import io.fabric8.kubernetes.api.model.ContainerStatus;
 import io.fabric8.kubernetes.api.model.Event;
-import io.fabric8.kubernetes.api.model.HasMetadata;
-import io.fabric8.kubernetes.api.model.NamespaceBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.authentication.TokenReview;
 import io.fabric8.kubernetes.api.model.authentication.TokenReviewBuilder;
 import io.fabric8.kubernetes.api.model.batch.v1.Job;
-import io.fabric8.kubernetes.client.KubernetesClient;
-import io.vlmoperator.local.LocalCluster;
 import io.vlmoperator.local.LocalClusterException;
 import io.vlmoperator.local.Proc;
-import java.io.ByteArrayInputStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.TimeUnit;
-import java.util.function.Supplier;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.TestInfo;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 
 /** The node on a real control plane. Each test has a namespace of its own. */
 @Timeout(180)
-class LocalNodeTest {
-    @TempDir
-    static Path folder;
-
-    static LocalCluster cluster;
-    static KubernetesClient client;
-    static LocalNode node;
-
-    String namespace;
-
-    @BeforeAll
-    static void start() {
-        cluster = LocalCluster.start(
-                folder,
-                LocalCluster.Options.defaults().with("kube-controller-manager", "--node-monitor-grace-period=12s"));
-        client = cluster.newClient();
-        node = cluster.startNode(options());
-    }
-
-    private static NodeOptions options() {
-        String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
-        String classes = System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
-        Images images = new Images()
-                .put("sh", List.of("/bin/sh"))
-                .put("example.org/names", List.of(java, "-cp", classes, PodProgram.class.getName()));
-        return NodeOptions.of("local-1", images).with(32, 64L << 30, 2);
-    }
-
-    @AfterAll
-    static void stop() {
-        if (cluster != null) {
-            client.close();
-            cluster.close();
-        }
-    }
-
-    @BeforeEach
-    void newNamespace(TestInfo test) {
-        namespace = "t-" + Integer.toHexString(test.getDisplayName().hashCode());
-        client.resource(new NamespaceBuilder()
-                        .withNewMetadata()
-                        .withName(namespace)
-                        .endMetadata()
-                        .build())
-                .create();
-        await(
-                "the default account of " + namespace,
-                () -> Optional.ofNullable(client.serviceAccounts()
-                        .inNamespace(namespace)
-                        .withName("default")
-                        .get()));
-    }
-
+class LocalNodeTest extends NodeStage {
     @Test
     void anIndexedJobEndsWithTheExitCodesAndMessagesOfItsPrograms() throws Exception {
         apply("""
@@ -495,122 +428,5 @@ class LocalNodeTest {
                 "the worker to go on",
                 () -> Optional.of(kubectl("logs", "worker").split("\n").length).filter(lines -> lines > before));
         assertThat(only(pod("worker")).getRestartCount()).isZero();
-    }
-
-    private Optional<Integer> nodeReady(String status) {
-        return client.nodes().withName("local-1").get().getStatus().getConditions().stream()
-                .filter(condition -> condition.getType().equals("Ready")
-                        && condition.getStatus().equals(status))
-                .map(condition -> 1)
-                .findFirst();
-    }
-
-    private void apply(String yaml) {
-        List<HasMetadata> items = client.load(new ByteArrayInputStream(yaml.getBytes(StandardCharsets.UTF_8)))
-                .items();
-        items.forEach(item -> client.resource(item).inNamespace(namespace).create());
-    }
-
-    private Pod pod(String name) {
-        return client.pods().inNamespace(namespace).withName(name).get();
-    }
-
-    private List<Pod> pods(String label, String value) {
-        return client.pods()
-                .inNamespace(namespace)
-                .withLabel(label, value)
-                .list()
-                .getItems();
-    }
-
-    private Optional<Pod> podOfIndex(String job, int index) {
-        return pods("job-name", job).stream()
-                .filter(pod -> Integer.toString(index)
-                        .equals(pod.getMetadata().getLabels().get("batch.kubernetes.io/job-completion-index")))
-                .findFirst();
-    }
-
-    private Optional<Pod> phase(String name, String phase) {
-        return Optional.ofNullable(pod(name))
-                .filter(pod -> phase.equals(pod.getStatus().getPhase()));
-    }
-
-    private void awaitRunning(String name) {
-        await(name + " to run", () -> phase(name, "Running"));
-    }
-
-    private void awaitLog(String name, String text) {
-        await(
-                "'" + text + "' in the log of " + name,
-                () -> Optional.ofNullable(pod(name))
-                        .filter(LocalNodeTest::hasBegun)
-                        .map(pod -> kubectl("logs", name))
-                        .filter(log -> log.contains(text)));
-    }
-
-    private Optional<String> waiting(String name, String reason) {
-        return Optional.ofNullable(pod(name))
-                .filter(pod -> !pod.getStatus().getContainerStatuses().isEmpty())
-                .map(pod -> only(pod).getState().getWaiting())
-                .filter(waiting -> reason.equals(waiting.getReason()))
-                .map(waiting -> waiting.getMessage());
-    }
-
-    private static ContainerStatus only(Pod pod) {
-        return pod.getStatus().getContainerStatuses().getFirst();
-    }
-
-    private static boolean hasBegun(Pod pod) {
-        return List.of("Running", "Succeeded", "Failed")
-                .contains(pod.getStatus().getPhase());
-    }
-
-    private static boolean hasCondition(Job job, String type) {
-        return job.getStatus().getConditions().stream()
-                .anyMatch(condition -> condition.getType().equals(type)
-                        && condition.getStatus().equals("True"));
-    }
-
-    private static String condition(Pod pod, String type) {
-        return pod.getStatus().getConditions().stream()
-                .filter(condition -> condition.getType().equals(type))
-                .map(condition -> condition.getStatus() + " " + condition.getReason())
-                .findFirst()
-                .orElse("absent");
-    }
-
-    private String kubectl(String... arguments) {
-        try {
-            List<String> line =
-                    new java.util.ArrayList<>(List.of(cluster.tool("kubectl").toString(), "-n", namespace));
-            line.addAll(List.of(arguments));
-            ProcessBuilder builder = new ProcessBuilder(line).redirectError(ProcessBuilder.Redirect.INHERIT);
-            builder.environment()
-                    .putAll(Map.of("KUBECONFIG", cluster.kubeconfig().toString()));
-            Process process = builder.start();
-            String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-            assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
-            return output;
-        } catch (java.io.IOException e) {
-            throw new java.io.UncheckedIOException(e);
-        } catch (InterruptedException e) {
-            throw new IllegalStateException(e);
-        }
-    }
-
-    private static <T> T await(String what, Supplier<Optional<T>> probe) {
-        long deadline = System.nanoTime() + Duration.ofSeconds(90).toNanos();
-        while (System.nanoTime() < deadline) {
-            Optional<T> found = probe.get();
-            if (found.isPresent()) {
-                return found.get();
-            }
-            try {
-                Thread.sleep(100);
-            } catch (InterruptedException e) {
-                throw new IllegalStateException(e);
-            }
-        }
-        throw new AssertionError("waited 90 s for " + what + "; look at the logs in " + folder);
     }
 }
