@@ -19,6 +19,14 @@ import java.util.List;
         message = Messages.NO_MIXING,
         fieldPath = ".sources")
 @ValidationRule(
+        value = "self.sources.all(s, has(s.interleaved)) || self.sources.all(s, !has(s.interleaved))",
+        message = Messages.NO_MIXING,
+        fieldPath = ".sources")
+@ValidationRule(
+        value = "!has(self.select) || self.sources.all(s, has(s.webDataset) || has(s.urlList))",
+        message = Messages.SELECT_CAPTIONS,
+        fieldPath = ".select")
+@ValidationRule(
         value = "has(self.pack) || self.sources.exists(s, has(s.conversations))",
         message = Messages.PACK_REQUIRED,
         reason = "FieldValueRequired")
@@ -63,8 +71,8 @@ public record DatasetSpec(
         Integer ttlSecondsAfterFinished) {
     public DatasetSpec {
         sources = Defaults.copy(sources);
-        select = Defaults.or(select, new Select(List.of()));
-        reject = Defaults.or(reject, new Reject(null, null, null, null));
+        select = Defaults.or(select, Select.ALL);
+        reject = Defaults.or(reject, new Reject(null, null, null, null, null, null));
         workers = Defaults.or(workers, new DataWorkers(null, null, null, null, null));
         failure = Defaults.or(failure, Failure.DEFAULT);
         suspend = Defaults.or(suspend, false);
@@ -78,7 +86,7 @@ public record DatasetSpec(
             @Pattern(Patterns.LOCATION)
             String location,
 
-            @JsonPropertyDescription("Also write packed shards (a second copy of the pixels).") @Default("false")
+            @JsonPropertyDescription("Also write the kept samples of captions as new tars of at most 10,000, each with a file of statistics (a second copy of the images).") @Default("false")
             Boolean shards,
 
             @JsonPropertyDescription("Secret with S3 credentials, in the same namespace.")

@@ -21,13 +21,21 @@ final class NotBuilt {
 
     static List<Problem> dataset(DatasetSpec spec) {
         List<Problem> problems = new ArrayList<>();
-        if (!spec.select().anyOf().isEmpty()) {
-            problems.add(not("spec.select.anyOf", "select the samples beforehand and leave it out"));
-        }
+        scores("spec.select.anyOf", spec.select().anyOf(), problems);
+        scores("spec.select.allOf", spec.select().allOf(), problems);
+        scores("spec.select.not", spec.select().not(), problems);
         if (spec.output().shards()) {
             problems.add(not("spec.output.shards", "leave it out; tars are read in place"));
         }
         return problems;
+    }
+
+    private static void scores(String path, List<Select.Rule> rules, List<Problem> problems) {
+        for (int i = 0; i < rules.size(); i++) {
+            if (rules.get(i).score() != null) {
+                problems.add(not(path + "[" + i + "].score", "select by uidList"));
+            }
+        }
     }
 
     static List<Problem> training(TrainingSpec spec) {

@@ -23,7 +23,7 @@ public record Pack(
         Integer tokensPerImage,
 
         @JsonPropertyDescription(
-                "How rows are filled: FirstFitDecreasing (the longest sample first, into the first row with room), or None (one sample a row; conversations).")
+                "How rows are filled: FirstFitDecreasing (the longest sample first, into the first row with room), Streaming (samples nearly in their order, each row closed with those of a bounded window that fill it best), or None (one sample a row; conversations).")
         @Default("FirstFitDecreasing")
         Algorithm algorithm,
 
@@ -42,6 +42,8 @@ public record Pack(
     public enum Algorithm {
         /** The longest sample first, into the first row with room (paper, algorithm 1). */
         FirstFitDecreasing,
+        /** Nearly in order: the oldest samples of a bounded window, and the ones that fill what is left of the row best. */
+        Streaming,
         /** One sample a row. */
         None
     }

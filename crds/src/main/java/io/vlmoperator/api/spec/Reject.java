@@ -19,15 +19,35 @@ public record Reject(
         @JsonPropertyDescription("Longest caption in tokens.") @Default("1024") @Min(1) @Max(131_072)
         Integer maxCaptionTokens,
 
+        @JsonPropertyDescription("Shortest caption in tokens.") @Default("1") @Min(1) @Max(131_072)
+        Integer minCaptionTokens,
+
+        @JsonPropertyDescription(
+                "What becomes of an image that stood in an earlier sample of captions: Keep, Exact (refused when the file is the same byte for byte) or Perceptual (refused when the 64 bits of its pHash are the same).")
+        @Default("Keep")
+        DuplicateImages duplicateImages,
+
         @JsonPropertyDescription("The Dataset fails when a larger share of the samples is refused (0 to 1).")
         @Default("0.2")
         @Min(0)
         @Max(1)
         Double maxRejectShare) {
+    /** What becomes of repeated images. */
+    public enum DuplicateImages {
+        /** They are samples as any other. */
+        Keep,
+        /** Refused when the file is the same byte for byte. */
+        Exact,
+        /** Refused when the pHash is the same: low frequencies of the cosine transform of a 32 x 32 gray copy against their median. */
+        Perceptual
+    }
+
     public Reject {
         minSide = Defaults.or(minSide, 2);
         maxAspect = Defaults.or(maxAspect, 20.0);
         maxCaptionTokens = Defaults.or(maxCaptionTokens, 1024);
+        minCaptionTokens = Defaults.or(minCaptionTokens, 1);
+        duplicateImages = Defaults.or(duplicateImages, DuplicateImages.Keep);
         maxRejectShare = Defaults.or(maxRejectShare, 0.2);
     }
 }

@@ -9,12 +9,34 @@ import io.fabric8.generator.annotation.Size;
 import io.fabric8.generator.annotation.ValidationRule;
 import java.util.List;
 
-/** Which samples are kept: those for which any of the rules holds; all, when there is no rule. */
+/**
+ * Which samples of captions are kept: those that any rule of {@code anyOf} (when there is one), every rule of {@code allOf} and no rule of
+ * {@code not} names. A uid that a list of {@code anyOf} holds several times is kept as often (the largest number counts); without
+ * {@code anyOf} the smallest number of {@code allOf} counts.
+ */
 public record Select(
-        @JsonPropertyDescription("A sample is kept when any of the rules holds. Not built yet.") @Size(max = 16)
-        List<Rule> anyOf) {
+        @JsonPropertyDescription(
+                "A sample is kept when any of these rules holds; a uid that a list holds n times is kept n times.")
+        @Size(max = 16)
+        List<Rule> anyOf,
+
+        @JsonPropertyDescription("All of these rules must hold.") @Size(max = 16)
+        List<Rule> allOf,
+
+        @JsonPropertyDescription("None of these rules may hold.") @Size(max = 16)
+        List<Rule> not) {
+    /** Keeps every sample. */
+    public static final Select ALL = new Select(List.of(), List.of(), List.of());
+
     public Select {
         anyOf = Defaults.copy(anyOf);
+        allOf = Defaults.copy(allOf);
+        not = Defaults.copy(not);
+    }
+
+    /** Whether there is any rule. */
+    public boolean hasRules() {
+        return !anyOf.isEmpty() || !allOf.isEmpty() || !not.isEmpty();
     }
 
     /** Exactly one of the two is set. */
@@ -23,15 +45,16 @@ public record Select(
             @JsonPropertyDescription("Samples whose id is in a list.")
             UidList uidList,
 
-            @JsonPropertyDescription("Samples that a filter model scores at least so high.")
+            @JsonPropertyDescription("Samples that a filter model scores at least so high. Not built yet.")
             Score score) {}
 
     /** Sample ids as DataComp writes them (NumPy array of two unsigned 64-bit numbers, sorted), Parquet or text. */
     public record UidList(
-            @JsonPropertyDescription("A list of sample ids: DataComp's NumPy array, Parquet or text.")
+            @JsonPropertyDescription(
+                    "Files of sample ids, each 32 hexadecimal digits: .npy (DataComp's NumPy array of two unsigned 64-bit numbers), .parquet (column uid) or .txt (one a line).")
             @Required
             @Size(max = 1024)
-            @Pattern(Patterns.LOCATION)
+            @Pattern(Patterns.LOCATIONS)
             String location) {}
 
     /** A score by a filter model, at least so high. */

@@ -41,7 +41,7 @@ public record Source(
 
     /** A table of urls and captions that are downloaded. */
     public record UrlList(
-            @JsonPropertyDescription("Parquet files of urls and captions.")
+            @JsonPropertyDescription("Files of urls and captions: .parquet, .csv or .jsonl.")
             @Required
             @Size(max = 1024)
             @Pattern(Patterns.LOCATIONS)
@@ -69,12 +69,50 @@ public record Source(
             @Default("512")
             @Min(1)
             @Max(65_536)
-            Integer shorterSide) {
+            Integer shorterSide,
+
+            @JsonPropertyDescription("Downloads at once, in each worker.") @Default("64") @Min(1) @Max(1024)
+            Integer connections,
+
+            @JsonPropertyDescription("Downloads at once from one host, in each worker.")
+            @Default("4")
+            @Min(1)
+            @Max(1024)
+            Integer connectionsPerHost,
+
+            @JsonPropertyDescription("Longest time of one try, in seconds.") @Default("30") @Min(1) @Max(3600)
+            Integer timeoutSeconds,
+
+            @JsonPropertyDescription("Tries after the first one (429, 5xx, broken connections), with growing pauses.")
+            @Default("2")
+            @Min(0)
+            @Max(20)
+            Integer retries,
+
+            @JsonPropertyDescription("Largest file in bytes.") @Default("33554432") @Min(1) @Max(67_108_864)
+            Integer maxBytes,
+
+            @JsonPropertyDescription(
+                    "Whether an answer with X-Robots-Tag noai, noimageai, noindex or noimageindex is left out.")
+            @Default("true")
+            Boolean honorRobots,
+
+            @JsonPropertyDescription(
+                    "Whether addresses of private, loopback and link-local networks may be asked.")
+            @Default("false")
+            Boolean allowPrivateAddresses) {
         public UrlList {
             urlColumn = Defaults.or(urlColumn, "url");
             captionColumn = Defaults.or(captionColumn, "text");
             uidColumn = Defaults.or(uidColumn, "uid");
             shorterSide = Defaults.or(shorterSide, 512);
+            connections = Defaults.or(connections, 64);
+            connectionsPerHost = Defaults.or(connectionsPerHost, 4);
+            timeoutSeconds = Defaults.or(timeoutSeconds, 30);
+            retries = Defaults.or(retries, 2);
+            maxBytes = Defaults.or(maxBytes, 32 << 20);
+            honorRobots = Defaults.or(honorRobots, true);
+            allowPrivateAddresses = Defaults.or(allowPrivateAddresses, false);
         }
     }
 
@@ -93,6 +131,16 @@ public record Source(
 
     /** Documents of several images and texts. */
     public record Interleaved(
-            @JsonPropertyDescription("The documents.") @Required @Size(max = 1024) @Pattern(Patterns.LOCATIONS)
-            String location) {}
+            @JsonPropertyDescription(
+                    "The documents: .json, .jsonl or tars of .json, with OBELICS' parallel lists images and texts, or MMC4's text_list and image_info.")
+            @Required
+            @Size(max = 1024)
+            @Pattern(Patterns.LOCATIONS)
+            String location,
+
+            @JsonPropertyDescription(
+                    "Folder that the image paths are relative to. Missing: images are data urls or Base64.")
+            @Size(max = 1024)
+            @Pattern(Patterns.LOCATION)
+            String images) {}
 }

@@ -79,7 +79,17 @@ public final class SpecChecks {
         });
         long conversations =
                 spec.sources().stream().filter(s -> s.conversations() != null).count();
-        require(conversations == 0 || conversations == spec.sources().size(), "spec.sources", Messages.NO_MIXING);
+        long documents =
+                spec.sources().stream().filter(s -> s.interleaved() != null).count();
+        require(
+                (conversations == 0 || conversations == spec.sources().size())
+                        && (documents == 0 || documents == spec.sources().size()),
+                "spec.sources",
+                Messages.NO_MIXING);
+        require(
+                !spec.select().hasRules() || conversations + documents == 0,
+                "spec.select",
+                Messages.SELECT_CAPTIONS);
         require(spec.pack() != null || conversations > 0, "spec", Messages.PACK_REQUIRED);
         if (spec.pack() != null) {
             require(
@@ -92,13 +102,16 @@ public final class SpecChecks {
                     "spec.pack.contextLength",
                     Messages.CONTEXT);
         }
-        each(
-                "spec.select.anyOf",
-                spec.select().anyOf(),
-                (path, rule) -> require(1 == given(rule.uidList(), rule.score()), path, Messages.SELECT_FORM));
+        select("spec.select.anyOf", spec.select().anyOf());
+        select("spec.select.allOf", spec.select().allOf());
+        select("spec.select.not", spec.select().not());
         pods("spec.workers", spec.workers().env(), spec.workers().tolerations());
         NotBuilt.dataset(spec).forEach(problems::add);
         built(spec);
+    }
+
+    private void select(String path, List<Select.Rule> rules) {
+        each(path, rules, (at, rule) -> require(1 == given(rule.uidList(), rule.score()), at, Messages.SELECT_FORM));
     }
 
     private void pretrain(PretrainJobSpec spec) {

@@ -99,11 +99,16 @@ final class CaptionIndexer implements ShardIndexer {
                 throw new RejectedException(RejectReason.CaptionEmpty, "an empty caption");
             }
             EncodedText encoded = Templates.caption(rules.tokenizer(), caption);
-            int captionTokens = encoded.textTokens() - 2;
+            int captionTokens = encoded.textTokens() - 2; // without begin and end
             if (captionTokens > rules.reject().maxCaptionTokens()) {
                 throw new RejectedException(
                         RejectReason.CaptionTooLong,
                         captionTokens + " tokens, at most " + rules.reject().maxCaptionTokens());
+            }
+            if (captionTokens < rules.reject().minCaptionTokens()) {
+                throw new RejectedException(
+                        RejectReason.CaptionTooShort,
+                        captionTokens + " tokens, at least " + rules.reject().minCaptionTokens());
             }
             rules.length(encoded);
             return new IndexRow(
@@ -123,6 +128,7 @@ final class CaptionIndexer implements ShardIndexer {
                     (int) encoded.length(rules.pack().tokensPerImage()),
                     image.size() + text.size(),
                     Digests.short128(captionBytes, pixels),
+                    rules.imageHash(pixels, decoded),
                     "",
                     "",
                     rules.tokenizer().specialTokenLiterals(caption),

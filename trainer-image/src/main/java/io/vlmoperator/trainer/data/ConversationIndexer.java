@@ -118,6 +118,7 @@ final class ConversationIndexer implements ShardIndexer {
                     (int) chat.length(rules.pack().tokensPerImage()),
                     bytes,
                     Digests.short128(parts),
+                    0,
                     "",
                     "",
                     literals,

@@ -85,9 +85,14 @@ public final class DatasetBuilder {
                     spec.pack().contextLength(),
                     spec.pack().tokensPerImage(),
                     tokenizer.digest())));
-            String specDigest = Digests.ofText(DatasetManifest.json(
-                    List.of(spec.sources(), spec.select(), spec.reject(), spec.pack(), tokenizer.digest())));
-            Planner planner = new Planner(spec, out, shards, tokenizer.digest(), specDigest);
+            String specDigest = Digests.ofText(DatasetManifest.json(List.of(
+                    spec.sources(),
+                    spec.select(),
+                    Selection.origins(spec.select(), locations),
+                    spec.reject(),
+                    spec.pack(),
+                    tokenizer.digest())));
+            Planner planner = new Planner(spec, locations, shards, tokenizer.digest(), specDigest);
             if (options.index == 0) {
                 Optional<DatasetSummary> complete = planner.complete(indexSpec);
                 if (complete.isPresent()) {
@@ -113,8 +118,8 @@ public final class DatasetBuilder {
             throw TrainerException.configuration(
                     "the Dataset names no pack.tokenizer; lengths are counted in tokens, so name a tokenizer's folder");
         }
-        if (!spec.select().anyOf().isEmpty()) {
-            throw TrainerException.configuration("select is not supported by this version; leave it out");
+        if (spec.select().hasRules() && spec.sources().stream().anyMatch(s -> s.webDataset() == null)) {
+            throw TrainerException.configuration("select is for captions only; leave it out, or use webDataset");
         }
         if (spec.output() == null || spec.output().location() == null) {
             throw TrainerException.configuration("the Dataset names no output.location");

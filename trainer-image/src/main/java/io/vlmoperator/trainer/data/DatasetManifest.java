@@ -19,6 +19,8 @@ import java.util.List;
  * @param planDigest of plan.parquet; empty for conversations
  * @param specialTokenLiterals control tokens that stood literally in used texts, and stay text
  * @param imageLiterals literal image places that were renamed
+ * @param notSelected usable samples that {@code select} left out
+ * @param padding positions of all rows' contexts that hold no token
  * @param index one entry per shard, in order; sample numbers count the rows of all of them, rejected ones included
  */
 public record DatasetManifest(
@@ -31,6 +33,8 @@ public record DatasetManifest(
         String planDigest,
         long specialTokenLiterals,
         long imageLiterals,
+        long notSelected,
+        long padding,
         List<IndexEntry> index) {
     static final int FORMAT_VERSION = 1;
     static final String FILE = "dataset.json";

@@ -15,12 +15,12 @@ import org.duckdb.DuckDBAppender;
 
 /** The Parquet index of one shard. */
 final class IndexFile {
-    static final String FORMAT_VERSION = "1";
+    static final String FORMAT_VERSION = "2";
 
     private static final String COLUMNS = """
             ordinal INTEGER, uid VARCHAR, key VARCHAR, image_offset BIGINT, image_size INTEGER, image_type VARCHAR, width INTEGER, \
             height INTEGER, text_offset BIGINT, text_size INTEGER, json_offset BIGINT, json_size INTEGER, text_tokens INTEGER, \
-            images INTEGER, length INTEGER, bytes BIGINT, digest VARCHAR, status VARCHAR, reason VARCHAR, detail VARCHAR, \
+            images INTEGER, length INTEGER, bytes BIGINT, digest VARCHAR, image_hash BIGINT, status VARCHAR, reason VARCHAR, detail VARCHAR, \
             special_token_literals INTEGER, image_literals INTEGER""";
 
     private IndexFile() {}
@@ -93,6 +93,7 @@ final class IndexFile {
                 appender.append(row.length());
                 appender.append(row.bytes());
                 appender.append(row.digest());
+                appender.append(row.imageHash());
                 appender.append(row.used() ? "ok" : "rejected");
                 appender.append(row.reason());
                 appender.append(row.detail());

@@ -11,6 +11,7 @@ package io.vlmoperator.trainer.data;
  * @param textTokens ids that are no image
  * @param length positions in a row with every image expanded
  * @param digest 128 bits of the sample's bytes
+ * @param imageHash tells images apart where repeated ones are refused; 0 elsewhere
  * @param reason empty when the sample is used
  * @param specialTokenLiterals control tokens that stand literally in the text
  * @param imageLiterals literal image places that were renamed
@@ -32,6 +33,7 @@ record IndexRow(
         int length,
         long bytes,
         String digest,
+        long imageHash,
         String reason,
         String detail,
         int specialTokenLiterals,
@@ -41,7 +43,7 @@ record IndexRow(
     /** A sample that is not used, or a complaint about the whole shard. */
     static IndexRow rejected(String uid, String key, RejectReason reason, String detail) {
         return new IndexRow(
-                uid, cut(key), 0, 0, "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "", reason.name(), cut(detail), 0, 0);
+                uid, cut(key), 0, 0, "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "", 0, reason.name(), cut(detail), 0, 0);
     }
 
     boolean used() {

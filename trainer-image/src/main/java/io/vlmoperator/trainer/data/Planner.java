@@ -3,12 +3,13 @@ package io.vlmoperator.trainer.data;
 import io.vlmoperator.api.run.DatasetSummary;
 import io.vlmoperator.api.spec.DatasetSpec;
 import io.vlmoperator.api.spec.Pack;
+import io.vlmoperator.api.spec.Reject;
 import io.vlmoperator.api.status.DatasetStatus;
+import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.data.Shard.Form;
 import java.io.BufferedWriter;
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,7 +18,6 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.BitSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -26,16 +26,11 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
-import org.duckdb.DuckDBAppender;
 
-/**
- * From the indexes to the plan, the reject file and {@code dataset.json}. Shards are packed in groups of at least {@value #GROUP} samples
- * (the paper packs tar by tar), so that a row is read from few places.
- */
+/** From the indexes to the plan, the reject file and {@code dataset.json}. */
 final class Planner {
-    private static final int GROUP = 10_000;
-
     private final DatasetSpec spec;
+    private final Locations locations;
     private final Path out;
     private final List<Shard> shards;
     private final String tokenizerDigest;
@@ -49,13 +44,18 @@ final class Planner {
     private long tokens;
     private long bytes;
     private long rows;
+    private long padding;
     private long refused;
+    private long kept;
+    private long notSelected;
     private long specialTokenLiterals;
     private long imageLiterals;
 
-    Planner(DatasetSpec spec, Path out, List<Shard> shards, String tokenizerDigest, String specDigest) {
+    Planner(
+            DatasetSpec spec, Locations locations, List<Shard> shards, String tokenizerDigest, String specDigest) {
         this.spec = spec;
-        this.out = out;
+        this.locations = locations;
+        out = locations.resolve(spec.output().location());
         this.shards = shards;
         this.tokenizerDigest = tokenizerDigest;
         this.specDigest = specDigest;
@@ -112,29 +112,30 @@ final class Planner {
         List<DatasetManifest.IndexEntry> entries = new ArrayList<>();
         try (Duck duck = Duck.open(out.resolve(".spill"))) {
             BitSet repeated = repeated(duck, folder);
-            Storage.publish(out.resolve(DatasetManifest.REJECTS), temporary -> {
-                try (BufferedWriter rejects = Files.newBufferedWriter(temporary, StandardCharsets.UTF_8);
-                        PlanWriter plan = new PlanWriter(duck, packed)) {
-                    collect(duck, folder, repeated, rejects, plan, entries);
-                }
-            });
-            requireEnough();
-            if (packed) {
-                Path file = out.resolve(DatasetManifest.PLAN);
-                Storage.publish(file, temporary -> {
-                    try {
-                        duck.execute("COPY (SELECT \"row\", position, sample FROM plan ORDER BY \"row\", position) TO "
-                                + Duck.quote(temporary) + " (FORMAT parquet, COMPRESSION zstd)");
-                    } catch (SQLException e) {
-                        throw Duck.failed("writing " + file, e);
+            try (PlanWriter plan = new PlanWriter(duck, identity)) {
+                Packer packer = Packer.of(
+                        packed ? pack.algorithm() : Pack.Algorithm.None,
+                        pack.contextLength(),
+                        packed ? plan : (row, count) -> {});
+                Storage.publish(out.resolve(DatasetManifest.REJECTS), temporary -> {
+                    try (BufferedWriter rejects = Files.newBufferedWriter(temporary, StandardCharsets.UTF_8);
+                            Selection selection = Selection.open(spec.select(), locations, out.resolve(".select"))) {
+                        collect(duck, folder, repeated, selection, rejects, packer, entries);
                     }
                 });
-                planDigest = Digests.ofFile(file);
-            } else {
-                Storage.delete(out.resolve(DatasetManifest.PLAN));
-                rows = samples;
+                packer.finish();
+                requireEnough();
+                Path file = out.resolve(DatasetManifest.PLAN);
+                if (packed) {
+                    planDigest = plan.publish(file);
+                    rows = plan.rows();
+                } else {
+                    Storage.delete(file);
+                    rows = samples;
+                }
             }
         }
+        padding = Math.max(0, rows * pack.contextLength() - tokens);
         DatasetSummary summary = new DatasetSummary(
                 samples,
                 images,
@@ -161,6 +162,8 @@ final class Planner {
                         planDigest,
                         specialTokenLiterals,
                         imageLiterals,
+                        notSelected,
+                        padding,
                         entries)
                 .publish(out);
         return summary;
@@ -205,8 +208,9 @@ final class Planner {
             Duck duck,
             Path folder,
             BitSet repeated,
+            Selection selection,
             BufferedWriter rejects,
-            PlanWriter plan,
+            Packer packer,
             List<DatasetManifest.IndexEntry> entries)
             throws IOException {
         List<String> columns = List.of(
@@ -219,7 +223,10 @@ final class Planner {
                 "reason",
                 "detail",
                 "special_token_literals",
-                "image_literals");
+                "image_literals",
+                "image_hash");
+        LongSet imageHashes = new LongSet();
+        boolean once = spec.reject().duplicateImages() != Reject.DuplicateImages.Keep;
         long base = 0;
         for (Shard shard : shards) {
             long[] source = perSource.computeIfAbsent(shard.source(), name -> new long[3]);
@@ -239,6 +246,18 @@ final class Planner {
                     reason = RejectReason.DuplicateUid.name();
                     detail = "uid " + uid + " stands in an earlier place";
                 }
+                int copies = 1;
+                if (reason.isEmpty()) {
+                    copies = selection.copies(uid);
+                    if (copies == 0) {
+                        notSelected++;
+                        return;
+                    }
+                    if (once && !imageHashes.add(row.getLong(11))) {
+                        reason = RejectReason.DuplicateImage.name();
+                        detail = "the image stands in an earlier place";
+                    }
+                }
                 if (!reason.isEmpty()) {
                     refused++;
                     rejected.merge(reason, 1L, Long::sum);
@@ -246,20 +265,21 @@ final class Planner {
                     rejects.newLine();
                     return;
                 }
-                source[2]++;
-                samples++;
-                images += row.getInt(3);
-                tokens += row.getInt(4);
+                kept++;
+                source[2] += copies;
+                samples += copies;
+                images += (long) copies * row.getInt(3);
+                tokens += (long) copies * row.getInt(4);
                 bytes += row.getLong(5);
                 specialTokenLiterals += row.getInt(9);
                 imageLiterals += row.getInt(10);
-                identity.update(Digests.utf8(uid + " " + row.getString(6) + "\n"));
-                plan.add((int) sample, row.getInt(4));
+                identity.update(Digests.utf8(uid + " " + row.getString(6) + (copies > 1 ? " x" + copies : "") + "\n"));
+                for (int copy = 0; copy < copies; copy++) {
+                    packer.add((int) sample, row.getInt(4));
+                }
             });
             base += count[0];
-            if (plan.pending() >= GROUP) {
-                plan.flush();
-            }
+            packer.shardEnds();
             entries.add(new DatasetManifest.IndexEntry(
                     shard.indexName(),
                     shard.source(),
@@ -268,7 +288,6 @@ final class Planner {
                     count[0],
                     Digests.ofFile(file)));
         }
-        plan.flush();
     }
 
     private static Map<String, String> orderedReject(Shard shard, String key, String reason, String detail) {
@@ -291,99 +310,21 @@ final class Planner {
                 "; see " + DatasetManifest.REJECTS + " in " + spec.output().location();
         if (samples == 0) {
             String first = shards.stream().limit(3).map(Shard::location).collect(Collectors.joining(", "));
-            throw TrainerException.data("no usable sample in " + shards.size() + " shards (" + first
+            throw TrainerException.data((notSelected > 0 ? "none of " + notSelected + " samples is selected in " : "no usable sample in ") + shards.size() + " shards (" + first
                     + (shards.size() > 3 ? ", ..." : "") + ")" + (reasons.isEmpty() ? "" : ": " + reasons + where));
         }
-        double share = (double) refused / (refused + samples);
+        long all = refused + kept + notSelected;
+        double share = (double) refused / all;
         if (share > spec.reject().maxRejectShare()) {
             throw TrainerException.data(String.format(
                     Locale.ROOT,
                     "%d of %d samples (%.1f %%) are rejected, more than maxRejectShare %s: %s%s",
                     refused,
-                    refused + samples,
+                    all,
                     100 * share,
                     spec.reject().maxRejectShare(),
                     reasons,
                     where));
-        }
-    }
-
-    /** Packs groups of samples and collects the rows. */
-    private final class PlanWriter implements AutoCloseable {
-        private final DuckDBAppender appender;
-        private final boolean packed;
-        private int[] numbers = new int[1024];
-        private int[] lengths = new int[1024];
-        private int pending;
-
-        PlanWriter(Duck duck, boolean packed) {
-            this.packed = packed;
-            try {
-                duck.execute("CREATE TABLE plan (\"row\" INTEGER, position INTEGER, sample BIGINT)");
-                appender = duck.connection().createAppender("main", "plan");
-            } catch (SQLException e) {
-                throw Duck.failed("preparing the plan", e);
-            }
-        }
-
-        int pending() {
-            return pending;
-        }
-
-        void add(int sample, int length) {
-            if (!packed) {
-                return;
-            }
-            if (pending == numbers.length) {
-                numbers = Arrays.copyOf(numbers, 2 * pending);
-                lengths = Arrays.copyOf(lengths, 2 * pending);
-            }
-            numbers[pending] = sample;
-            lengths[pending++] = length;
-        }
-
-        void flush() {
-            if (pending == 0) {
-                return;
-            }
-            int capacity = spec.pack().algorithm() == Pack.Algorithm.None
-                    ? 0
-                    : spec.pack().contextLength();
-            int[] exact = Arrays.copyOf(lengths, pending);
-            Packing.Result result =
-                    capacity == 0 ? Packing.oneEach(pending) : Packing.firstFitDecreasing(exact, capacity);
-            int[] positions = new int[result.rows()];
-            ByteBuffer line = ByteBuffer.allocate(12);
-            try {
-                for (int k = 0; k < pending; k++) {
-                    int row = result.rowOf()[k];
-                    int position = positions[row]++;
-                    int sample = numbers[result.order()[k]];
-                    appender.beginRow();
-                    appender.append((int) (rows + row));
-                    appender.append(position);
-                    appender.append((long) sample);
-                    appender.endRow();
-                    line.clear();
-                    identity.update(line.putInt((int) (rows + row))
-                            .putInt(position)
-                            .putInt(sample)
-                            .array());
-                }
-            } catch (SQLException e) {
-                throw Duck.failed("writing the plan", e);
-            }
-            rows += result.rows();
-            pending = 0;
-        }
-
-        @Override
-        public void close() {
-            try {
-                appender.close();
-            } catch (SQLException e) {
-                throw Duck.failed("writing the plan", e);
-            }
         }
     }
 }

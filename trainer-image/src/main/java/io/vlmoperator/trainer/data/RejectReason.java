@@ -16,6 +16,8 @@ public enum RejectReason {
     UnsupportedMember,
     /** The uid stood in an earlier place; the first one counts. */
     DuplicateUid,
+    /** The image stood in an earlier place, by the rule of the spec; the first one counts. */
+    DuplicateImage,
     ImageMissing,
     /** The data ends too early, is corrupt, or is no picture. */
     ImageUndecodable,
@@ -31,6 +33,7 @@ public enum RejectReason {
     CaptionEmpty,
     InvalidUtf8,
     CaptionTooLong,
+    CaptionTooShort,
     /** Longer than the context; samples are never cut. */
     SampleTooLong,
     JsonInvalid,

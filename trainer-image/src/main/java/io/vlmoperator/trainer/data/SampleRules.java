@@ -33,6 +33,15 @@ record SampleRules(Reject reject, Pack pack, Tokenizer tokenizer, ImageDecoder d
         return image;
     }
 
+    /** What two images share that are the same by the spec's rule; 0 when there is no rule. */
+    long imageHash(byte[] data, Pixels decoded) {
+        return switch (reject.duplicateImages()) {
+            case Keep -> 0;
+            case Exact -> Digests.hash64(data);
+            case Perceptual -> PerceptualHash.of(decoded);
+        };
+    }
+
     void length(EncodedText text) throws RejectedException {
         long length = text.length(pack.tokensPerImage());
         if (length > pack.contextLength()) {

@@ -161,7 +161,7 @@ class DatasetBuilderTest {
         }
         Files.write(data.resolve("a.tar"), tar.bytes());
         Source source = new Source("pairs", new Source.WebDataset("pvc://data/a.tar"), null, null, null);
-        DatasetSpec spec = TestData.spec(source, 64, 9, new Reject(null, null, null, 0.5));
+        DatasetSpec spec = TestData.spec(source, 64, 9, new Reject(null, null, null, null, null, 0.5));
         assertFails(spec, ExitCode.InvalidData, "3 of 4 samples (75.0 %)", "ImageUndecodable 3", "rejects.jsonl");
         assertThat(root.resolve("out/pairs/dataset.json")).doesNotExist();
         assertThat(root.resolve("out/pairs/rejects.jsonl")).exists();
@@ -182,9 +182,10 @@ class DatasetBuilderTest {
         assertFails(TestData.captions("pvc://data/b.tar", 64, 9), ExitCode.InvalidData, "b.tar", "does not exist");
         assertFails(TestData.captions("s3://data/b.tar", 64, 9), ExitCode.InvalidConfiguration, "s3://");
         assertFails(TestData.captions("pvc://data/a.tar", 9, 9), ExitCode.InvalidConfiguration, "holds no image");
-        Source list = new Source("l", null, new Source.UrlList("pvc://data/x", null, null, null, null), null, null);
+        Source list = new Source("l", null, new Source.UrlList(
+                        "pvc://data/x", null, null, null, null, null, null, null, null, null, null, null), null, null);
         assertFails(
-                TestData.spec(list, 64, 9, new Reject(null, null, null, null)),
+                TestData.spec(list, 64, 9, new Reject(null, null, null, null, null, null)),
                 ExitCode.InvalidConfiguration,
                 "urlList");
         Files.createSymbolicLink(data.resolve("out.tar"), Files.write(root.resolve("secret.tar"), new byte[1024]));

@@ -109,6 +109,24 @@ final class TestData {
         return out.toByteArray();
     }
 
+    /** The picture with each pixel repeated, so that it is a square of that side. */
+    static byte[] scaled(byte[] picture, int side) {
+        try {
+            BufferedImage small = ImageIO.read(new java.io.ByteArrayInputStream(picture));
+            BufferedImage large = new BufferedImage(side, side, BufferedImage.TYPE_INT_RGB);
+            for (int y = 0; y < side; y++) {
+                for (int x = 0; x < side; x++) {
+                    large.setRGB(x, y, small.getRGB(x * small.getWidth() / side, y * small.getHeight() / side));
+                }
+            }
+            ByteArrayOutputStream out = new ByteArrayOutputStream();
+            ImageIO.write(large, "png", out);
+            return out.toByteArray();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     /** A folder per claim under {@code root}, with the small tokenizer as claim "tok". */
     static Locations locations(Path root) {
         return Locations.of(
@@ -128,7 +146,7 @@ final class TestData {
                 new Source("pairs", new Source.WebDataset(location), null, null, null),
                 context,
                 tokensPerImage,
-                new Reject(null, null, 30, 0.9));
+                new Reject(null, null, 30, null, null, 0.9));
     }
 
     static DatasetSpec conversations(String location, String images, int context, int tokensPerImage) {
@@ -136,7 +154,7 @@ final class TestData {
                 new Source("talks", null, null, new Source.Conversations(location, images), null),
                 context,
                 tokensPerImage,
-                new Reject(null, null, null, 0.9));
+                new Reject(null, null, null, null, null, 0.9));
     }
 
     static DatasetSpec spec(Source source, int context, int tokensPerImage, Reject reject) {
