@@ -86,7 +86,9 @@ public record DatasetSpec(
             @Pattern(Patterns.LOCATION)
             String location,
 
-            @JsonPropertyDescription("Also write the kept samples of captions as new tars of at most 10,000, each with a file of statistics (a second copy of the images).") @Default("false")
+            @JsonPropertyDescription(
+                    "Also write the kept samples of captions as new tars of at most 10,000, each with a file of statistics (a second copy of the images).")
+            @Default("false")
             Boolean shards,
 
             @JsonPropertyDescription("Secret with S3 credentials, in the same namespace.")

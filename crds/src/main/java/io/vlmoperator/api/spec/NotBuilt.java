@@ -14,9 +14,7 @@ final class NotBuilt {
         if (source.urlList() != null) {
             return Optional.of(not(path + ".urlList", "download the images into tars and use webDataset"));
         }
-        return source.interleaved() != null
-                ? Optional.of(not(path + ".interleaved", "use webDataset or conversations"))
-                : Optional.empty();
+        return Optional.empty();
     }
 
     static List<Problem> dataset(DatasetSpec spec) {

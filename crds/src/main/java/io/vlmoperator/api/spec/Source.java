@@ -29,7 +29,7 @@ public record Source(
 
         @JsonPropertyDescription("LLaVA conversations.") Conversations conversations,
 
-        @JsonPropertyDescription("Documents of several images and texts. Not built yet.")
+        @JsonPropertyDescription("Documents of several images and texts.")
         Interleaved interleaved) {
     /** Tars of samples: KEY.jpg|png|webp, KEY.txt (caption), KEY.json. */
     public record WebDataset(
@@ -97,8 +97,7 @@ public record Source(
             @Default("true")
             Boolean honorRobots,
 
-            @JsonPropertyDescription(
-                    "Whether addresses of private, loopback and link-local networks may be asked.")
+            @JsonPropertyDescription("Whether addresses of private, loopback and link-local networks may be asked.")
             @Default("false")
             Boolean allowPrivateAddresses) {
         public UrlList {

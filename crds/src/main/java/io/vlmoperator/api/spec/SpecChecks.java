@@ -86,10 +86,7 @@ public final class SpecChecks {
                         && (documents == 0 || documents == spec.sources().size()),
                 "spec.sources",
                 Messages.NO_MIXING);
-        require(
-                !spec.select().hasRules() || conversations + documents == 0,
-                "spec.select",
-                Messages.SELECT_CAPTIONS);
+        require(!spec.select().hasRules() || conversations + documents == 0, "spec.select", Messages.SELECT_CAPTIONS);
         require(spec.pack() != null || conversations > 0, "spec", Messages.PACK_REQUIRED);
         if (spec.pack() != null) {
             require(

@@ -6,7 +6,6 @@ import io.vlmoperator.api.spec.DatasetSpec;
 import io.vlmoperator.api.spec.Pack;
 import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.TrainerException;
-import io.vlmoperator.trainer.data.Shard.Form;
 import io.vlmoperator.trainer.text.Tokenizer;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
@@ -160,9 +159,11 @@ public final class DatasetBuilder {
     }
 
     private void index(Shard shard, Path file, IndexFile.Origin origin, SampleRules rules, CheckPool pool) {
-        ShardIndexer indexer = shard.form() == Form.Captions
-                ? new CaptionIndexer(shard, rules)
-                : new ConversationIndexer(shard, rules);
+        ShardIndexer indexer = switch (shard.form()) {
+            case Captions -> new CaptionIndexer(shard, rules);
+            case Conversations -> new ConversationIndexer(shard, rules);
+            case Interleaved -> new DocumentIndexer(shard, rules);
+        };
         try (IndexFile.Writer writer = new IndexFile.Writer(file.resolveSibling(".spill-w" + options.index));
                 FileChannel channel = FileChannel.open(shard.path())) {
             CheckPool.Ordered sink = pool.into(writer, shard.location());

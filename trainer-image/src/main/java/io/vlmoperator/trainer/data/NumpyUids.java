@@ -66,8 +66,7 @@ final class NumpyUids {
             long count = count(file, new String(header, StandardCharsets.UTF_8));
             long want = start.length + lengthBytes.length + size + 16 * count;
             if (Files.size(file) != want) {
-                throw wrong(
-                        file, "it has " + Files.size(file) + " bytes, but " + count + " uids end at byte " + want);
+                throw wrong(file, "it has " + Files.size(file) + " bytes, but " + count + " uids end at byte " + want);
             }
             for (long i = 0; i < count; i++) {
                 sink.uid(Long.reverseBytes(in.readLong()), Long.reverseBytes(in.readLong()));

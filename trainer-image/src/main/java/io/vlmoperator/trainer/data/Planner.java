@@ -51,8 +51,7 @@ final class Planner {
     private long specialTokenLiterals;
     private long imageLiterals;
 
-    Planner(
-            DatasetSpec spec, Locations locations, List<Shard> shards, String tokenizerDigest, String specDigest) {
+    Planner(DatasetSpec spec, Locations locations, List<Shard> shards, String tokenizerDigest, String specDigest) {
         this.spec = spec;
         this.locations = locations;
         out = locations.resolve(spec.output().location());
@@ -99,7 +98,7 @@ final class Planner {
     DatasetSummary plan() throws IOException {
         Path folder = out.resolve(DatasetManifest.INDEX);
         Pack pack = spec.pack();
-        boolean packed = shards.getFirst().form() == Form.Captions;
+        boolean packed = shards.getFirst().form() != Form.Conversations;
         identity.update(Digests.utf8(String.join(
                 "\n",
                 "vlm-operator dataset " + DatasetManifest.FORMAT_VERSION,
@@ -310,8 +309,10 @@ final class Planner {
                 "; see " + DatasetManifest.REJECTS + " in " + spec.output().location();
         if (samples == 0) {
             String first = shards.stream().limit(3).map(Shard::location).collect(Collectors.joining(", "));
-            throw TrainerException.data((notSelected > 0 ? "none of " + notSelected + " samples is selected in " : "no usable sample in ") + shards.size() + " shards (" + first
-                    + (shards.size() > 3 ? ", ..." : "") + ")" + (reasons.isEmpty() ? "" : ": " + reasons + where));
+            throw TrainerException.data(
+                    (notSelected > 0 ? "none of " + notSelected + " samples is selected in " : "no usable sample in ")
+                            + shards.size() + " shards (" + first + (shards.size() > 3 ? ", ..." : "") + ")"
+                            + (reasons.isEmpty() ? "" : ": " + reasons + where));
         }
         long all = refused + kept + notSelected;
         double share = (double) refused / all;

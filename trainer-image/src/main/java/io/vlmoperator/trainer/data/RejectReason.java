@@ -40,6 +40,8 @@ public enum RejectReason {
     JsonWithoutKey,
     /** Turns that are no conversation: roles, order, empty list. */
     ConversationInvalid,
+    /** Lists of texts and images that are no document. */
+    DocumentInvalid,
     /** The places of images in the text are not as many as the images. */
     ImagePlaces
 }

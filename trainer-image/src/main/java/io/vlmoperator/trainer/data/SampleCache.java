@@ -3,10 +3,7 @@ package io.vlmoperator.trainer.data;
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.api.spec.SFTJobSpec.Template;
 import io.vlmoperator.trainer.TrainerException;
-import io.vlmoperator.trainer.data.ConversationParser.Parsed;
-import io.vlmoperator.trainer.data.Shard.Form;
 import io.vlmoperator.trainer.text.EncodedText;
-import io.vlmoperator.trainer.text.Templates;
 import io.vlmoperator.trainer.text.Tokenizer;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -20,8 +17,7 @@ import java.util.concurrent.atomic.AtomicLong;
  */
 final class SampleCache {
     private final List<SampleTable> tables;
-    private final Tokenizer tokenizer;
-    private final Template template;
+    private final SampleReader reader;
     private final int imageSize;
     private final long maxBytes;
     private final ImageLoader loader = new ImageLoader();
@@ -44,8 +40,7 @@ final class SampleCache {
 
     SampleCache(List<SampleTable> tables, Tokenizer tokenizer, Template template, int imageSize, long maxBytes) {
         this.tables = tables;
-        this.tokenizer = tokenizer;
-        this.template = template;
+        this.reader = new SampleReader(tokenizer, template);
         this.imageSize = imageSize;
         this.maxBytes = maxBytes;
     }
@@ -89,7 +84,13 @@ final class SampleCache {
 
     private Loaded load(SampleTable table, int sample) {
         try {
-            Loaded loaded = table.form() == Form.Captions ? caption(table, sample) : conversation(table, sample);
+            SampleReader.Raw raw = reader.read(table, sample);
+            List<Pixels> images = new ArrayList<>(raw.images().size());
+            boolean shared = true;
+            for (byte[] image : raw.images()) {
+                shared &= picture(image, images);
+            }
+            Loaded loaded = new Loaded(raw.text(), images, shared);
             long length = loaded.text().length(table.manifest().tokensPerImage());
             if (length > table.manifest().contextLength()) {
                 throw TrainerException.data(
@@ -105,47 +106,6 @@ final class SampleCache {
                     e);
         } catch (IOException e) {
             throw TrainerException.storage("can't read " + table.describe(sample) + ": " + e.getMessage(), e);
-        }
-    }
-
-    private Loaded caption(SampleTable table, int sample) throws IOException, RejectedException {
-        SampleTable.Bytes bytes = table.read(sample);
-        byte[] image = bytes.image().orElseThrow();
-        requireIndexed(table, sample, bytes.text(), image);
-        List<Pixels> images = new ArrayList<>(1);
-        boolean shared = picture(image, images);
-        return new Loaded(Templates.caption(tokenizer, SampleRules.utf8(bytes.text())), images, shared);
-    }
-
-    private Loaded conversation(SampleTable table, int sample) throws IOException, RejectedException {
-        byte[] json = table.read(sample).text();
-        Parsed parsed = ConversationParser.parse(json);
-        byte[][] parts = new byte[1 + parsed.images().size()][];
-        parts[0] = json;
-        List<Pixels> images = new ArrayList<>();
-        boolean shared = true;
-        for (int i = 0; i < parsed.images().size(); i++) {
-            parts[1 + i] =
-                    ImageFolder.read(table.imageFolder(sample), parsed.images().get(i));
-            shared &= picture(parts[1 + i], images);
-        }
-        requireIndexed(table, sample, parts);
-        EncodedText text = switch (template) {
-            case ChatML -> Templates.chatML(tokenizer, parsed.conversation());
-            case PaperCompatible ->
-                Templates.paper(tokenizer, parsed.conversation().turns(), Templates.Paper.Late);
-        };
-        if (text.images() != images.size()) {
-            throw new RejectedException(
-                    RejectReason.ImagePlaces, "the paper's layout takes images in the first turn only");
-        }
-        return new Loaded(text, images, shared);
-    }
-
-    private static void requireIndexed(SampleTable table, int sample, byte[]... parts) {
-        if (!table.isIndexed(sample, parts)) {
-            throw TrainerException.data(
-                    table.describe(sample) + " changed since the Dataset was made; make the Dataset again");
         }
     }
 }

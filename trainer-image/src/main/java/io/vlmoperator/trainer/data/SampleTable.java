@@ -173,6 +173,27 @@ final class SampleTable implements AutoCloseable {
         return rowStarts.length - 1;
     }
 
+    /** The row of a place among all rows' samples. */
+    int rowOf(int place) {
+        int found = Arrays.binarySearch(rowStarts, place);
+        return found >= 0 ? found : -found - 2;
+    }
+
+    /** First place of a row among all rows' samples. */
+    int rowStart(int row) {
+        return rowStarts[row];
+    }
+
+    /** The shard of a sample. */
+    DatasetManifest.IndexEntry entry(int sample) {
+        return manifest.index().get(shardOf(sample));
+    }
+
+    /** Number of a sample in its shard's index. */
+    int ordinal(int sample) {
+        return sample - firstOfShard[shardOf(sample)];
+    }
+
     /** Samples of a row in order. */
     int[] row(int row) {
         return Arrays.copyOfRange(placed, rowStarts[row], rowStarts[row + 1]);

@@ -13,10 +13,10 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * One file of a source: a tar of captions or a file of conversations.
+ * One file of a source: a tar of captions, a file of conversations or of documents.
  *
  * @param location the same in every pod and on every machine; part of the uid of samples that bring none
- * @param images folder that conversations' image paths are relative to
+ * @param images folder that image paths are relative to
  * @param imagesLocation location of that folder; empty for tars
  * @param indexName file name of its index
  */
@@ -32,7 +32,9 @@ record Shard(
     /** What the samples are. */
     enum Form {
         Captions,
-        Conversations
+        Conversations,
+        /** Documents of several images and texts. */
+        Interleaved
     }
 
     /**
@@ -55,13 +57,18 @@ record Shard(
                 throw TrainerException.configuration("two sources are called " + name + "; give each its own name");
             }
             Form form = form(source, name);
-            String location = form == Form.Captions
-                    ? source.webDataset().location()
-                    : source.conversations().location();
-            String imagesLocation =
-                    form == Form.Captions || source.conversations().images() == null
-                            ? ""
-                            : source.conversations().images();
+            String location = switch (form) {
+                case Captions -> source.webDataset().location();
+                case Conversations -> source.conversations().location();
+                case Interleaved -> source.interleaved().location();
+            };
+            String imagesLocation = Optional.ofNullable(
+                            switch (form) {
+                                case Captions -> null;
+                                case Conversations -> source.conversations().images();
+                                case Interleaved -> source.interleaved().images();
+                            })
+                    .orElse("");
             Optional<Path> images =
                     imagesLocation.isEmpty() ? Optional.empty() : Optional.of(locations.resolve(imagesLocation));
             Path root = root(location, locations);
@@ -86,7 +93,7 @@ record Shard(
         }
         if (shards.stream().map(Shard::form).distinct().count() > 1) {
             throw TrainerException.configuration(
-                    "captions and conversations in one Dataset; make two Datasets and name both in the job's data");
+                    "captions, conversations and documents in one Dataset; make one of each and name them in the job's data");
         }
         return List.copyOf(shards);
     }
@@ -98,9 +105,12 @@ record Shard(
         if (source.conversations() != null) {
             return Form.Conversations;
         }
-        String what = source.urlList() != null ? "urlList" : source.interleaved() != null ? "interleaved" : "nothing";
+        if (source.interleaved() != null) {
+            return Form.Interleaved;
+        }
+        String what = source.urlList() != null ? "urlList" : "nothing";
         throw TrainerException.configuration("source " + name + " has " + what
-                + ", which this version does not read; use webDataset or conversations");
+                + ", which this version does not read; use webDataset, conversations or interleaved");
     }
 
     /** {@code pvc://CLAIM} of a location. */

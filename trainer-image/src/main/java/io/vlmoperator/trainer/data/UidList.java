@@ -34,12 +34,16 @@ final class UidList implements AutoCloseable {
     private final MemorySegment uids;
     private final long size;
 
+    @SuppressWarnings("MustBeClosedChecker") // close() closes it
     private UidList(Path sorted) throws IOException {
         this.sorted = sorted;
         size = Files.size(sorted) / 16;
         arena = Arena.ofShared();
         try (FileChannel channel = FileChannel.open(sorted)) {
             uids = channel.map(MapMode.READ_ONLY, 0, 16 * size, arena);
+        } catch (IOException e) {
+            arena.close();
+            throw e;
         }
     }
 
@@ -59,7 +63,8 @@ final class UidList implements AutoCloseable {
             } else if (name.endsWith(".txt")) {
                 table(
                         file,
-                        "(SELECT coalesce(uid, '') AS uid FROM read_csv(" + Duck.quote(file) + ", header = false, columns = {'uid': 'VARCHAR'}, delim = '\t',"
+                        "(SELECT coalesce(uid, '') AS uid FROM read_csv(" + Duck.quote(file)
+                                + ", header = false, columns = {'uid': 'VARCHAR'}, delim = '\t',"
                                 + " quote = '', escape = '', comment = ''))",
                         scratch);
             } else {
@@ -125,8 +130,8 @@ final class UidList implements AutoCloseable {
             }
             String good = "regexp_full_match(trim(uid), '[0-9a-fA-F]{32}')";
             try (Statement statement = duck.connection().createStatement();
-                    ResultSet bad = statement.executeQuery("SELECT uid FROM " + from
-                            + " WHERE (uid IS NULL OR NOT " + good + ") AND coalesce(trim(uid), 'NULL') <> '' LIMIT 1")) {
+                    ResultSet bad = statement.executeQuery("SELECT uid FROM " + from + " WHERE (uid IS NULL OR NOT "
+                            + good + ") AND coalesce(trim(uid), 'NULL') <> '' LIMIT 1")) {
                 if (bad.next()) {
                     String uid = bad.getString(1);
                     throw TrainerException.data("the uid list " + file + " can't be used: it holds "

@@ -81,6 +81,7 @@ public final class Main {
                     yield 0;
                 }
                 case "checkpoint" -> new CheckpointCommand(rest, environment, out).run();
+                case "data" -> new DataCommand(rest, environment, out).run();
                 case "verify" -> verify(rest, out);
                 case "check" -> Check.run(rest, out);
                 case "bench-step" -> StepBench.run(rest, out);
@@ -94,7 +95,7 @@ public final class Main {
                 }
                 default ->
                     throw TrainerException.configuration("unknown command '" + command
-                            + "'; there are worker, run, generate, checkpoint, verify, check, --version, --help");
+                            + "'; there are worker, run, generate, data, checkpoint, verify, check, --version, --help");
             };
         } catch (Throwable e) {
             ExitCode code = Ending.code(e);

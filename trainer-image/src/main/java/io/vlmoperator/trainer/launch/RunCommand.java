@@ -19,11 +19,9 @@ import io.vlmoperator.trainer.train.StopSignal;
 import io.vlmoperator.trainer.train.Watchdog;
 import java.io.IOException;
 import java.io.PrintStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -52,7 +50,7 @@ final class RunCommand {
         if (arguments.words().isEmpty()) {
             throw TrainerException.configuration("name at least one folder or file with manifests");
         }
-        Map<String, Path> mounts = mounts();
+        Map<String, Path> mounts = Mounts.parse(arguments.many("--mount"));
         int processes = arguments.number("--processes", MAX_PROCESSES).orElse(1);
         List<Resource> resources =
                 ManifestFiles.read(arguments.words().stream().map(Path::of).toList(), out::println);
@@ -157,24 +155,6 @@ final class RunCommand {
             case EvalJobSpec eval -> eval.output().location();
             default -> throw new IllegalStateException(resource.key());
         };
-    }
-
-    private Map<String, Path> mounts() {
-        Map<String, Path> mounts = new LinkedHashMap<>();
-        for (String text : arguments.many("--mount")) {
-            int equals = text.indexOf('=');
-            if (equals < 1) {
-                throw TrainerException.configuration("--mount '" + text + "'; write --mount CLAIM=FOLDER");
-            }
-            Path folder = Path.of(text.substring(equals + 1)).toAbsolutePath().normalize();
-            if (!Files.isDirectory(folder)) {
-                throw TrainerException.configuration("--mount " + text + ": " + folder + " is no folder");
-            }
-            if (mounts.put(text.substring(0, equals), folder) != null) {
-                throw TrainerException.configuration("--mount " + text.substring(0, equals) + " stands twice");
-            }
-        }
-        return mounts;
     }
 
     /** What is missing of the mounts is said before the first hour of work. */

@@ -3,6 +3,7 @@ package io.vlmoperator.trainer.text;
 import io.vlmoperator.trainer.text.Conversation.Role;
 import io.vlmoperator.trainer.text.Conversation.Turn;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * The layouts of training text and their targets. An image is one {@link EncodedText#IMAGE}; the places of tokens around it do not
@@ -46,6 +47,25 @@ public final class Templates {
                 .target("\n" + caption.replace(Tokenizer.IMAGE, IMAGE_LITERAL))
                 .control(tokenizer.id(Tokenizer.MESSAGE_END), true)
                 .build();
+    }
+
+    /**
+     * A document of images and texts: {@code <s>}, each image with a newline behind it as in a caption, each text with
+     * {@code <|endofchunk|>} behind it, {@code <|im_end|>}. Every text token is a target.
+     *
+     * @param pieces texts in order; an empty one stands for an image
+     */
+    public static EncodedText interleaved(Tokenizer tokenizer, List<Optional<String>> pieces) {
+        EncodedBuilder out = new EncodedBuilder(tokenizer).control(tokenizer.id(Tokenizer.BEGIN), true);
+        for (Optional<String> piece : pieces) {
+            if (piece.isPresent()) {
+                out.target(piece.get().replace(Tokenizer.IMAGE, IMAGE_LITERAL))
+                        .control(tokenizer.id(Tokenizer.END_OF_CHUNK), true);
+            } else {
+                out.image().target("\n");
+            }
+        }
+        return out.control(tokenizer.id(Tokenizer.MESSAGE_END), true).build();
     }
 
     /** A conversation in Qwen2.5's ChatML. Targets are the answers and their {@code <|im_end|>}. */

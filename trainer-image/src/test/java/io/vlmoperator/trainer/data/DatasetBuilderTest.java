@@ -182,8 +182,12 @@ class DatasetBuilderTest {
         assertFails(TestData.captions("pvc://data/b.tar", 64, 9), ExitCode.InvalidData, "b.tar", "does not exist");
         assertFails(TestData.captions("s3://data/b.tar", 64, 9), ExitCode.InvalidConfiguration, "s3://");
         assertFails(TestData.captions("pvc://data/a.tar", 9, 9), ExitCode.InvalidConfiguration, "holds no image");
-        Source list = new Source("l", null, new Source.UrlList(
-                        "pvc://data/x", null, null, null, null, null, null, null, null, null, null, null), null, null);
+        Source list = new Source(
+                "l",
+                null,
+                new Source.UrlList("pvc://data/x", null, null, null, null, null, null, null, null, null, null, null),
+                null,
+                null);
         assertFails(
                 TestData.spec(list, 64, 9, new Reject(null, null, null, null, null, null)),
                 ExitCode.InvalidConfiguration,

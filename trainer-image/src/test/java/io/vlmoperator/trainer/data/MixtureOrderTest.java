@@ -116,7 +116,7 @@ class MixtureOrderTest {
                 new BatchSource.Resources(1, 1 << 16));
     }
 
-    @Property(tries = 8)
+    @Property(tries = 5)
     void restartsAndWorkersDoNotShowInTheSampleIds(
             @ForAll @LongRange(min = 0, max = Long.MAX_VALUE) long seed,
             @ForAll @IntRange(min = 1, max = 11) int global,
@@ -134,7 +134,8 @@ class MixtureOrderTest {
                 whole.add(source.sampleIds(step, 0, global));
             }
         }
-        // Taken up at every edge of an epoch (the step that holds it and those beside it) and anywhere, by other numbers of workers.
+        // Taken up at every edge of an epoch (the step that holds it and those beside it) and anywhere, by other
+        // numbers of workers.
         Random random = new Random(seed);
         List<BatchSource> resumed = List.of(open(seed, global, weights), open(seed, global, weights));
         for (int world : WORLDS) {
@@ -161,7 +162,7 @@ class MixtureOrderTest {
         resumed.forEach(BatchSource::close);
     }
 
-    @Property(tries = 8)
+    @Property(tries = 5)
     void everyEpochHoldsEachSampleAsOftenAsItsWeightInAnotherOrder(
             @ForAll @LongRange(min = 0, max = Long.MAX_VALUE) long seed,
             @ForAll @IntRange(min = 1, max = 3) int weightA,

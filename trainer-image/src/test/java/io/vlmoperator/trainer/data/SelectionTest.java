@@ -89,13 +89,15 @@ class SelectionTest {
                 listed.add(uid(n));
             }
         }
-        Map<String, Long> counts =
-                listed.stream().collect(Collectors.groupingBy(u -> u, Collectors.counting()));
+        Map<String, Long> counts = listed.stream().collect(Collectors.groupingBy(u -> u, Collectors.counting()));
         List<String> sorted = listed.stream().sorted().toList();
         Files.write(data.resolve("sorted.npy"), numpy(sorted));
         Files.write(data.resolve("unsorted.npy"), numpy(listed));
         Files.writeString(data.resolve("list.txt"), String.join("\n", listed) + "\n\n");
-        parquet("list.parquet", "VARCHAR", listed.stream().map(u -> "'" + u + "'").toList());
+        parquet(
+                "list.parquet",
+                "VARCHAR",
+                listed.stream().map(u -> "'" + u + "'").toList());
         for (String name : List.of("sorted.npy", "unsorted.npy", "list.txt", "list.parquet")) {
             try (UidList list = open(name)) {
                 assertThat(list.size()).as(name).isEqualTo(listed.size());
@@ -103,9 +105,7 @@ class SelectionTest {
                     String uid = uid(n);
                     long high = Long.parseUnsignedLong(uid, 0, 16, 16);
                     long low = Long.parseUnsignedLong(uid, 16, 32, 16);
-                    assertThat(list.copies(high, low))
-                            .as("%s %s", name, n)
-                            .isEqualTo(counts.getOrDefault(uid, 0L));
+                    assertThat(list.copies(high, low)).as("%s %s", name, n).isEqualTo(counts.getOrDefault(uid, 0L));
                     assertThat(list.copies(high, low + 1)).isZero();
                 }
             }
@@ -219,7 +219,9 @@ class SelectionTest {
         Tar tar = new Tar();
         for (int n = from; n < to; n++) {
             tar.sample("k" + n, TestData.png(8, 8, n), "caption " + n);
-            tar.file("k" + n + ".json", "{\"key\": \"k" + n + "\"" + (n == 5 ? "" : ", \"uid\": \"" + uid(n) + "\"") + "}");
+            tar.file(
+                    "k" + n + ".json",
+                    "{\"key\": \"k" + n + "\"" + (n == 5 ? "" : ", \"uid\": \"" + uid(n) + "\"") + "}");
         }
         Files.write(data.resolve(name), tar.bytes());
     }
@@ -227,18 +229,20 @@ class SelectionTest {
     private Select.Rule rule(String name, int... uids) throws IOException {
         Files.writeString(
                 data.resolve(name + ".txt"),
-                String.join("\n", Arrays.stream(uids).mapToObj(SelectionTest::uid).toList()));
+                String.join(
+                        "\n", Arrays.stream(uids).mapToObj(SelectionTest::uid).toList()));
         return new Select.Rule(new Select.UidList("pvc://data/" + name + ".txt"), null);
     }
 
     private DatasetSummary build(Select select, Reject reject, String... tars) {
         List<Source> sources = new ArrayList<>();
         for (String tar : tars) {
-            sources.add(new Source(tar.replace(".tar", ""), new Source.WebDataset("pvc://data/" + tar), null, null, null));
+            sources.add(
+                    new Source(tar.replace(".tar", ""), new Source.WebDataset("pvc://data/" + tar), null, null, null));
         }
         DatasetSpec plain = TestData.captions("pvc://data/x.tar", 64, 4);
-        DatasetSpec spec = new DatasetSpec(
-                sources, select, reject, plain.pack(), plain.output(), null, null, null, null);
+        DatasetSpec spec =
+                new DatasetSpec(sources, select, reject, plain.pack(), plain.output(), null, null, null, null);
         return new DatasetBuilder(spec, locations, DatasetBuilder.Options.alone())
                 .build((done, total) -> {})
                 .orElseThrow();
@@ -297,16 +301,14 @@ class SelectionTest {
     void nothingSelectedIsSaid() throws Exception {
         tar("a.tar", 0, 20);
         Select select = new Select(List.of(rule("list", 100)), null, null);
-        assertThatThrownBy(() -> build(select, LAX, "a.tar"))
-                .hasMessageContaining("none of 20 samples is selected");
+        assertThatThrownBy(() -> build(select, LAX, "a.tar")).hasMessageContaining("none of 20 samples is selected");
     }
 
     @Test
     void sourcesAreUnitedByUid() throws Exception {
         tar("a.tar", 0, 12);
         tar("b.tar", 8, 20);
-        DatasetSummary union =
-                build(new Select(List.of(rule("list", 7, 8, 9, 15)), null, null), LAX, "a.tar", "b.tar");
+        DatasetSummary union = build(new Select(List.of(rule("list", 7, 8, 9, 15)), null, null), LAX, "a.tar", "b.tar");
         assertThat(union.samples()).isEqualTo(4);
         assertThat(union.rejected()).containsExactly(new DatasetStatus.Rejected("DuplicateUid", 4L));
         assertThat(union.sources().stream().map(DatasetStatus.SourceCount::selected))
