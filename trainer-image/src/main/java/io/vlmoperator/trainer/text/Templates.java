@@ -56,7 +56,7 @@ public final class Templates {
      * @param pieces texts in order; an empty one stands for an image
      */
     public static EncodedText interleaved(Tokenizer tokenizer, List<Optional<String>> pieces) {
-        EncodedBuilder out = new EncodedBuilder(tokenizer).control(tokenizer.id(Tokenizer.BEGIN), true);
+        EncodedBuilder out = new EncodedBuilder(tokenizer, Literals.Text).control(tokenizer.id(Tokenizer.BEGIN), true);
         for (Optional<String> piece : pieces) {
             if (piece.isPresent()) {
                 out.target(piece.get().replace(Tokenizer.IMAGE, IMAGE_LITERAL))
