@@ -65,3 +65,7 @@ crds: jdk ## write the CRDs (crds/crds, chart) and src/docs/api.md from the Java
 
 bench-train: build ## tokens per second of the demo's training step, against transformers + torch
 	@src/bench/bin/bench-train
+
+.PHONY: bench-generate
+bench-generate: build ## 256 new tokens with the cache of keys and values, against recomputing
+	@OMP_WAIT_POLICY=PASSIVE trainer-image/bin/vlm-trainer bench-generate --json target/bench/generate.json

@@ -17,7 +17,8 @@ public record Benchmark(
         @Pattern(Patterns.FREE_NAME)
         String name,
 
-        @JsonPropertyDescription("A file in VLMEvalKit's TSV layout, or a folder.")
+        @JsonPropertyDescription(
+                "A table in VLMEvalKit's TSV layout, or a folder with one, and with train.tsv for demonstrations.")
         @Required
         @Size(max = 1024)
         @Pattern(Patterns.LOCATION)
@@ -44,7 +45,9 @@ public record Benchmark(
             @Size(min = 1, max = 16)
             List<@Min(0) @Max(9_007_199_254_740_991d) Long> seeds,
 
-            @JsonPropertyDescription("The split that demonstrations are drawn from.") @Default("Train")
+            @JsonPropertyDescription(
+                    "Train: rows whose split is train, or train.tsv in the benchmark's folder; they are not asked. Evaluated: the benchmark's own rows; those drawn are not asked in that pass.")
+            @Default("Train")
             From from) {
         public FewShot {
             seeds = seeds == null ? List.of(1L) : List.copyOf(seeds);
@@ -53,7 +56,9 @@ public record Benchmark(
 
         /** The split that demonstrations are drawn from. */
         public enum From {
+            /** Rows of the training split. */
             Train,
+            /** Rows of the split that is scored, but for those that are shown. */
             Evaluated
         }
     }

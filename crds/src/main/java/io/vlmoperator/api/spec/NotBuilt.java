@@ -63,10 +63,6 @@ final class NotBuilt {
         return problems;
     }
 
-    static Optional<Problem> benchmark(String path, Benchmark benchmark) {
-        return benchmark.fewShot() == null ? Optional.empty() : Optional.of(not(path + ".fewShot", "leave it out"));
-    }
-
     /** Every {@code s3://} location of a spec, wherever it stands. */
     static List<Problem> locations(String path, Record spec) {
         List<Problem> problems = new ArrayList<>();

@@ -223,7 +223,6 @@ public final class SpecChecks {
         unique(path, "name", benchmarks, Benchmark::name);
         each(path, benchmarks, (at, benchmark) -> {
             distinct(at + ".protocols", benchmark.protocols());
-            NotBuilt.benchmark(at, benchmark).ifPresent(problems::add);
             if (benchmark.fewShot() != null) {
                 distinct(at + ".fewShot.seeds", benchmark.fewShot().seeds());
             }

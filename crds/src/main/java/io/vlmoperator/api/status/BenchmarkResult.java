@@ -49,9 +49,46 @@ public record BenchmarkResult(
 
         @JsonPropertyDescription("Time spent, in seconds.") Double seconds,
 
+        @JsonPropertyDescription("What demonstrations the value is the mean over; missing: there were none.")
+        FewShot fewShot,
+
         @JsonPropertyDescription("Value by category, at most 16 in a status; all of them are in the result file.")
         @Size(max = Limits.CATEGORIES)
         List<Category> categories) {
+    /** The same result with other categories. */
+    public BenchmarkResult withCategories(List<Category> others) {
+        return new BenchmarkResult(
+                benchmark,
+                split,
+                protocol,
+                metric,
+                value,
+                interval,
+                chance,
+                rows,
+                unparsed,
+                skipped,
+                step,
+                checkpointDigest,
+                dataDigest,
+                promptDigest,
+                tokensPerImage,
+                seconds,
+                fewShot,
+                others);
+    }
+
+    /** Demonstrations before each question: the value is the mean over the seeds that drew them. */
+    public record FewShot(
+            @JsonPropertyDescription("Demonstrations before each question.")
+            Integer shots,
+
+            @JsonPropertyDescription("Seeds, that is passes over the benchmark.")
+            Integer seeds,
+
+            @JsonPropertyDescription("Standard deviation of the value over the seeds; missing with one seed.")
+            Double spread) {}
+
     /** One category's share. */
     public record Category(
             @JsonPropertyDescription("Name of the category.") @Size(max = Limits.WORD)

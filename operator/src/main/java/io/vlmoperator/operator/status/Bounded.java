@@ -146,6 +146,12 @@ public final class Bounded {
                 text(r.promptDigest(), DIGEST),
                 r.tokensPerImage(),
                 Figures.readable(r.seconds()),
+                r.fewShot() == null
+                        ? null
+                        : new BenchmarkResult.FewShot(
+                                r.fewShot().shots(),
+                                r.fewShot().seeds(),
+                                Figures.readable(r.fewShot().spread())),
                 r.categories() == null
                         ? List.of()
                         : r.categories().stream()
@@ -196,23 +202,7 @@ public final class Bounded {
     private static RunStatus results(RunStatus s, int most, int categories) {
         var results = s.results().stream()
                 .limit(most)
-                .map(r -> new BenchmarkResult(
-                        r.benchmark(),
-                        r.split(),
-                        r.protocol(),
-                        r.metric(),
-                        r.value(),
-                        r.interval(),
-                        r.chance(),
-                        r.rows(),
-                        r.unparsed(),
-                        r.skipped(),
-                        r.step(),
-                        r.checkpointDigest(),
-                        r.dataDigest(),
-                        r.promptDigest(),
-                        r.tokensPerImage(),
-                        r.seconds(),
+                .map(r -> r.withCategories(
                         r.categories().stream().limit(categories).toList()))
                 .toList();
         return with(s, s.checkpoints(), results, s.attempts(), s.dataset());

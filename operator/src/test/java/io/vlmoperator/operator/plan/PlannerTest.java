@@ -520,6 +520,7 @@ class PlannerTest {
                 "sha256:p",
                 16,
                 10.0,
+                null,
                 List.of());
     }
 }

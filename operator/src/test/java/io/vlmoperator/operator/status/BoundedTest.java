@@ -79,6 +79,7 @@ class BoundedTest {
                                 text.get(),
                                 16,
                                 real.get(),
+                                random.nextBoolean() ? null : new BenchmarkResult.FewShot(8, 5, real.get()),
                                 list(
                                         random,
                                         30,

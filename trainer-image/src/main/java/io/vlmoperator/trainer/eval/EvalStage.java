@@ -14,6 +14,7 @@ import io.vlmoperator.trainer.data.ImageDecoder;
 import io.vlmoperator.trainer.data.Normalize;
 import io.vlmoperator.trainer.data.Pixels;
 import io.vlmoperator.trainer.data.RejectedException;
+import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.text.Tokenizer;
 import java.nio.file.Path;
@@ -25,7 +26,7 @@ import java.util.OptionalInt;
 import java.util.Set;
 import java.util.regex.Pattern;
 
-/** Runs an EvalJob on one worker. */
+/** Runs an EvalJob. Every worker runs it, and what it makes does not depend on how many there are. */
 public final class EvalStage {
     /** Benchmark names become file names. */
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}");
@@ -46,13 +47,15 @@ public final class EvalStage {
 
     /**
      * Scores the job's checkpoint on all its benchmarks and writes {@code results.json} and {@code predictions/} into the run folder. What
-     * an earlier attempt finished there is taken over when checkpoint, data and prompts are the same.
+     * an earlier attempt finished there is taken over when checkpoint, data and prompts are the same. The first worker alone writes.
      *
-     * @return one result for each benchmark, protocol and metric, in the order of the spec, fit for a status
+     * @param ranks the workers of this attempt
+     * @return one result for each benchmark, protocol and metric, in the order of the spec, fit for a status; empty on all workers but the
+     *     first
      * @throws TrainerException InvalidConfiguration for a spec that can't work, a checkpoint that is not there or a tokenizer that does not
      *     fit it; InvalidData for a benchmark or a checkpoint that is damaged; StorageFailed
      */
-    public static List<BenchmarkResult> run(FrozenJob job, Locations locations, Progress progress) {
+    public static List<BenchmarkResult> run(FrozenJob job, Locations locations, Communicator ranks, Progress progress) {
         EvalJobSpec spec = job.eval();
         if (spec == null) {
             throw new IllegalArgumentException("job " + job.name() + " is no EvalJob");
@@ -61,12 +64,14 @@ public final class EvalStage {
         ResolvedCheckpoint checkpoint = checkpoint(job);
         Path run = locations.resolve(spec.output().location());
         // Benchmarks first: what is wrong with them is known within seconds.
-        List<Evaluator.Task> tasks = new ArrayList<>();
+        List<Task> tasks = new ArrayList<>();
         for (Benchmark benchmark : spec.benchmarks()) {
-            tasks.add(new Evaluator.Task(
+            tasks.add(Task.read(
                     benchmark.name(),
-                    new MultipleChoiceTable(locations.resolve(benchmark.location()), images()),
-                    benchmark.protocols()));
+                    locations.resolve(benchmark.location()),
+                    benchmark.protocols(),
+                    Optional.ofNullable(benchmark.fewShot()),
+                    images()));
         }
         try (Scope scope = Scope.open()) {
             ModelLoader.Source source =
@@ -80,7 +85,12 @@ public final class EvalStage {
             try (Tokenizer tokenizer = Tokenizer.load(folder(loaded.tokenizer()))) {
                 Subject subject = new Subject(loaded.model(), tokenizer, loaded.step(), loaded.digest());
                 return new Evaluator(
-                                subject, style(spec), spec.generation().maxNewTokens(), new RunFiles(run), progress)
+                                subject,
+                                style(spec),
+                                spec.generation().maxNewTokens(),
+                                ranks.rank() == 0 ? Optional.of(new RunFiles(run)) : Optional.empty(),
+                                ranks,
+                                progress)
                         .run(tasks);
             }
         }
@@ -117,12 +127,22 @@ public final class EvalStage {
                         "benchmark " + name
                                 + ": protocols is an empty list; leave it out (Strict), or name Strict, OptionLikelihood or PaperCompatible");
             }
-            if (benchmark.fewShot() != null
-                    && benchmark.fewShot().shots() != null
-                    && benchmark.fewShot().shots() > 0) {
-                throw TrainerException.configuration(
-                        "benchmark " + name + ": this version asks without demonstrations; remove fewShot");
-            }
+            check(name, benchmark.fewShot());
+        }
+    }
+
+    private static void check(String benchmark, Benchmark.FewShot fewShot) {
+        if (fewShot == null) {
+            return;
+        }
+        if (fewShot.shots() == null || fewShot.shots() < 1) {
+            throw TrainerException.configuration(
+                    "benchmark " + benchmark + ": fewShot.shots is " + fewShot.shots() + "; at least 1 is needed");
+        }
+        if (fewShot.seeds().isEmpty()
+                || fewShot.seeds().stream().distinct().count() < fewShot.seeds().size()) {
+            throw TrainerException.configuration("benchmark " + benchmark + ": fewShot.seeds is " + fewShot.seeds()
+                    + "; name at least one, each once");
         }
     }
 
@@ -153,7 +173,7 @@ public final class EvalStage {
     }
 
     /** Decodes, resizes and normalises as the training data is; without augmentation. */
-    static MultipleChoiceTable.ImageReader images() {
+    static BenchmarkTable.ImageReader images() {
         ImageDecoder decoder = new ImageDecoder();
         return (file, side) -> {
             try {

@@ -112,7 +112,7 @@ public final class Generate {
                                     List.of(text), List.of(pixels), subject.tokensPerImage(), subject.imageSize()),
                             new Generator.Request(
                                     request.maxNewTokens(),
-                                    GreedyAnswers.ends(subject.tokenizer()),
+                                    GeneratedAnswers.ends(subject.tokenizer()),
                                     request.sampling()),
                             new long[] {request.seed()},
                             (row, id) -> {

@@ -48,12 +48,15 @@ final class OptionLikelihood implements Asker {
     private final Subject subject;
     private final Style style;
     private final Normalization normalization;
+    private final List<Question> shots;
     private final Map<EncodedKey, Double> priors = new HashMap<>();
 
     /** A question, without its image, and an answer. */
     private record EncodedKey(String question, String hint, String option) {}
 
-    OptionLikelihood(Subject subject, Style style, Normalization normalization) {
+    /** @param shots answered before every question; they have options */
+    OptionLikelihood(Subject subject, Style style, Normalization normalization, List<Question> shots) {
+        this.shots = List.copyOf(shots);
         this.subject = subject;
         this.style = style;
         this.normalization = normalization;
@@ -73,8 +76,8 @@ final class OptionLikelihood implements Asker {
 
     private EncodedText text(Question question, String option) {
         return switch (style) {
-            case Chat -> Prompts.answered(subject.tokenizer(), question, option);
-            case Caption -> Prompts.caption(subject.tokenizer(), option);
+            case Chat -> Prompts.answered(subject.tokenizer(), shots, question, option);
+            case Caption -> Prompts.caption(subject.tokenizer(), shots, option);
         };
     }
 
@@ -103,7 +106,7 @@ final class OptionLikelihood implements Asker {
                     best = letter;
                 }
             }
-            answers.add(new Answer(question, best, Optional.of(best), best.equals(question.answer())));
+            answers.add(new Answer(question, best, Optional.of(best), best.equals(question.letter()) ? 1 : 0));
         }
         return answers;
     }

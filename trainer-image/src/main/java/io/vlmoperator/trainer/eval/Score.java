@@ -1,17 +1,15 @@
 package io.vlmoperator.trainer.eval;
 
-import io.vlmoperator.api.spec.EvalJobSpec.Protocol;
 import io.vlmoperator.api.status.BenchmarkResult;
 import io.vlmoperator.trainer.eval.scoring.Aggregate;
 import io.vlmoperator.trainer.eval.scoring.Interval;
-import io.vlmoperator.trainer.eval.scoring.MultipleChoice;
+import io.vlmoperator.trainer.eval.scoring.MathVista;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
-import java.util.Map;
-import java.util.stream.Collectors;
+import java.util.SequencedMap;
+import java.util.function.Function;
 
 /**
  * One number of a benchmark, with what is needed to judge it.
@@ -23,81 +21,125 @@ import java.util.stream.Collectors;
  * @param categories all of them, in order of first appearance
  */
 record Score(String metric, double value, double interval, double chance, List<BenchmarkResult.Category> categories) {
-    /** Share of rows that were hit. */
-    static final String ACCURACY = "accuracy";
-    /** MMBench: share of questions whose every rotation was hit. */
-    static final String CIRCULAR = "circularAccuracy";
-    /** MMStar in lmms-eval: mean of the categories' shares. */
-    static final String MACRO = "macroAccuracy";
-    /** SEED-Bench in its strict form: share of rows whose answer begins with the letter. */
-    static final String FIRST_CHARACTER = "firstCharacterAccuracy";
-
     /** Categories in a status. */
     private static final int MAX_CATEGORIES = 16;
 
     private static final int MAX_NAME = 64;
 
-    /** The scores of a benchmark by a protocol; the first one is the benchmark's own, the others are those that peers report. */
-    static List<Score> of(String benchmark, Protocol protocol, List<Answer> answers) {
-        List<Aggregate.Row> rows =
-                answers.stream().map(answer -> row(answer, answer.hit())).toList();
-        double chance = answers.stream()
-                .mapToDouble(answer -> 1.0 / answer.question().options().size())
-                .average()
-                .orElse(0);
-        Score plain = of(ACCURACY, rows, chance);
-        if (protocol != Protocol.Strict) {
-            return List.of(plain);
-        }
-        String name = benchmark.toLowerCase(Locale.ROOT);
-        if (name.startsWith("mmbench")) {
-            return List.of(of(CIRCULAR, Aggregate.circular(rows), circularChance(answers)), plain);
-        }
-        if (name.startsWith("mmstar")) {
-            return List.of(
-                    plain, new Score(MACRO, Aggregate.macro(rows), Interval.macro(rows), chance, plain.categories()));
-        }
-        if (name.startsWith("seed")) {
-            List<Aggregate.Row> strict = answers.stream()
-                    .map(answer -> row(
-                            answer,
-                            MultipleChoice.firstCharacterIs(
-                                    answer.text(), answer.question().answer())))
-                    .toList();
-            return List.of(plain, of(FIRST_CHARACTER, strict, chance));
-        }
-        return List.of(plain);
+    /**
+     * The mean of the answers' scores. Its interval is Wilson's of a share with this mean: the scores lie in 0 to 1, so theirs can't vary
+     * more.
+     */
+    static Score mean(String metric, List<Answer> answers, double chance) {
+        return of(metric, answers, chance, Score::average);
     }
 
-    private static Aggregate.Row row(Answer answer, boolean hit) {
-        return new Aggregate.Row(answer.question().index(), answer.question().category(), hit);
+    /** A figure of all answers and of each category, which has the interval of a share with its value. */
+    static Score of(String metric, List<Answer> answers, double chance, Function<List<Answer>, Double> figure) {
+        double value = figure.apply(answers);
+        List<BenchmarkResult.Category> categories = new ArrayList<>();
+        byCategory(answers).forEach((name, group) -> category(name, figure.apply(group), group.size(), categories));
+        return new Score(metric, value, Interval.wilson(value, answers.size()), chance, List.copyOf(categories));
     }
 
-    private static Score of(String metric, List<Aggregate.Row> rows, double chance) {
+    /** The share of rows that were hit. */
+    static Score share(String metric, List<Aggregate.Row> rows, double chance) {
         double value = Aggregate.micro(rows);
         List<BenchmarkResult.Category> categories = new ArrayList<>();
-        Aggregate.byCategory(rows).forEach((name, group) -> {
-            if (!name.isEmpty()) {
-                categories.add(new BenchmarkResult.Category(
-                        name.length() > MAX_NAME ? name.substring(0, MAX_NAME) : name, Aggregate.micro(group), (long)
-                                group.size()));
-            }
-        });
+        Aggregate.byCategory(rows)
+                .forEach((name, group) -> category(name, Aggregate.micro(group), group.size(), categories));
         return new Score(metric, value, Interval.wilson(value, rows.size()), chance, List.copyOf(categories));
     }
 
-    /** Every rotation has to be guessed: the mean over questions of the product of their chances. */
-    private static double circularChance(List<Answer> answers) {
-        Map<Long, Double> questions = answers.stream()
-                .collect(Collectors.toMap(
-                        answer -> Aggregate.question(answer.question().index()),
-                        answer -> 1.0 / answer.question().options().size(),
-                        (one, other) -> one * other,
-                        LinkedHashMap::new));
-        return questions.values().stream()
-                .mapToDouble(Double::doubleValue)
+    private static void category(String name, double value, long rows, List<BenchmarkResult.Category> into) {
+        if (!name.isEmpty()) {
+            into.add(new BenchmarkResult.Category(
+                    name.length() > MAX_NAME ? name.substring(0, MAX_NAME) : name, value, rows));
+        }
+    }
+
+    static double average(List<Answer> answers) {
+        return answers.stream().mapToDouble(Answer::score).average().orElse(0);
+    }
+
+    /** Answers of each category, in order of first appearance. */
+    static SequencedMap<String, List<Answer>> byCategory(List<Answer> answers) {
+        SequencedMap<String, List<Answer>> groups = new LinkedHashMap<>();
+        for (Answer answer : answers) {
+            groups.computeIfAbsent(answer.question().category(), _ -> new ArrayList<>())
+                    .add(answer);
+        }
+        return groups;
+    }
+
+    /** What guessing among the options reaches; an open question can't be guessed. */
+    static double chance(List<Answer> answers) {
+        return answers.stream()
+                .mapToDouble(answer -> chance(answer.question()))
                 .average()
                 .orElse(0);
+    }
+
+    private static double chance(Question question) {
+        return switch (question.gold()) {
+            case Question.Gold.Letter _ -> 1.0 / question.options().size();
+            case Question.Gold.Math(MathVista.Gold.Choice(String _, List<String> choices), String _) ->
+                1.0 / choices.size();
+            case Question.Gold.Math _, Question.Gold.Texts _ -> 0;
+        };
+    }
+
+    /** The mean of the same scores over several passes; every pass has the same metrics. */
+    static List<Score> overPasses(List<List<Score>> passes) {
+        if (passes.size() == 1) {
+            return passes.getFirst();
+        }
+        List<Score> means = new ArrayList<>();
+        for (int metric = 0; metric < passes.getFirst().size(); metric++) {
+            int number = metric;
+            List<Score> same = passes.stream().map(pass -> pass.get(number)).toList();
+            means.add(new Score(
+                    same.getFirst().metric(),
+                    mean(same, Score::value),
+                    mean(same, Score::interval),
+                    mean(same, Score::chance),
+                    meanCategories(same)));
+        }
+        return List.copyOf(means);
+    }
+
+    private static List<BenchmarkResult.Category> meanCategories(List<Score> passes) {
+        SequencedMap<String, List<BenchmarkResult.Category>> groups = new LinkedHashMap<>();
+        for (Score pass : passes) {
+            for (BenchmarkResult.Category category : pass.categories()) {
+                groups.computeIfAbsent(category.name(), _ -> new ArrayList<>()).add(category);
+            }
+        }
+        return groups.entrySet().stream()
+                .map(entry -> new BenchmarkResult.Category(
+                        entry.getKey(),
+                        mean(entry.getValue(), BenchmarkResult.Category::value),
+                        Math.round(mean(
+                                entry.getValue(), category -> category.rows().doubleValue()))))
+                .toList();
+    }
+
+    private static <T> double mean(List<T> values, Function<T, Double> figure) {
+        return values.stream().mapToDouble(figure::apply).average().orElse(0);
+    }
+
+    /** Standard deviation of a metric over the passes (with n - 1); null with one pass. */
+    static Double spread(List<List<Score>> passes, int metric) {
+        if (passes.size() < 2) {
+            return null;
+        }
+        List<Double> values =
+                passes.stream().map(pass -> pass.get(metric).value()).toList();
+        double mean = mean(values, Function.identity());
+        double squares = values.stream()
+                .mapToDouble(value -> (value - mean) * (value - mean))
+                .sum();
+        return Math.sqrt(squares / (values.size() - 1));
     }
 
     /** A result whose categories fit a status: the {@value #MAX_CATEGORIES} with most rows. */
@@ -105,27 +147,9 @@ record Score(String metric, double value, double interval, double chance, List<B
         if (result.categories() == null || result.categories().size() <= MAX_CATEGORIES) {
             return result;
         }
-        List<BenchmarkResult.Category> most = result.categories().stream()
+        return result.withCategories(result.categories().stream()
                 .sorted(Comparator.comparing(BenchmarkResult.Category::rows).reversed())
                 .limit(MAX_CATEGORIES)
-                .toList();
-        return new BenchmarkResult(
-                result.benchmark(),
-                result.split(),
-                result.protocol(),
-                result.metric(),
-                result.value(),
-                result.interval(),
-                result.chance(),
-                result.rows(),
-                result.unparsed(),
-                result.skipped(),
-                result.step(),
-                result.checkpointDigest(),
-                result.dataDigest(),
-                result.promptDigest(),
-                result.tokensPerImage(),
-                result.seconds(),
-                most);
+                .toList());
     }
 }

@@ -35,6 +35,8 @@ public final class Main {
               check                           whether this machine can train: loads every native library, says what is there
               bench-step [--threads N] [--steps N] [--lengths L,L,...]
                                               the demo model's training step on made-up samples (see make bench-train)
+              bench-generate [--threads N] [--tokens N] [--pairs N] [--json FILE]
+                                              an answer with the cache of keys and values, and without (see make bench-generate)
               --version, --help
 
             A location pvc://CLAIM/path lies under the folder of --mount CLAIM=FOLDER (in a pod under /mnt/CLAIM).
@@ -85,6 +87,7 @@ public final class Main {
                 case "verify" -> verify(rest, out);
                 case "check" -> Check.run(rest, out);
                 case "bench-step" -> StepBench.run(rest, out);
+                case "bench-generate" -> GenerateBench.run(rest, out);
                 case "--version" -> {
                     out.println("vlm-trainer " + version() + ", libtorch " + io.vlmoperator.trainer.op.Torch.VERSION);
                     yield 0;

@@ -9,32 +9,13 @@ final class Results {
     private Results() {}
 
     static List<BenchmarkResult> withoutCategories(List<BenchmarkResult> results) {
-        return results.stream()
-                .map(r -> new BenchmarkResult(
-                        r.benchmark(),
-                        r.split(),
-                        r.protocol(),
-                        r.metric(),
-                        r.value(),
-                        r.interval(),
-                        r.chance(),
-                        r.rows(),
-                        r.unparsed(),
-                        r.skipped(),
-                        r.step(),
-                        r.checkpointDigest(),
-                        r.dataDigest(),
-                        r.promptDigest(),
-                        r.tokensPerImage(),
-                        r.seconds(),
-                        List.of()))
-                .toList();
+        return results.stream().map(r -> r.withCategories(List.of())).toList();
     }
 
     static String line(BenchmarkResult r) {
         return String.format(
                 Locale.ROOT,
-                "%s %s %s %.1f%% (+-%.1f, chance %.1f%%, %d rows, %d unparsed)",
+                "%s %s %s %.1f%% (+-%.1f, chance %.1f%%, %d rows, %d unparsed%s)",
                 r.benchmark(),
                 r.protocol(),
                 r.metric(),
@@ -42,7 +23,15 @@ final class Results {
                 percent(r.interval()),
                 percent(r.chance()),
                 r.rows() == null ? 0 : r.rows(),
-                r.unparsed() == null ? 0 : r.unparsed());
+                r.unparsed() == null ? 0 : r.unparsed(),
+                r.fewShot() == null ? "" : shots(r.fewShot()));
+    }
+
+    private static String shots(BenchmarkResult.FewShot fewShot) {
+        String shots = ", %d shots, %d seeds".formatted(fewShot.shots(), fewShot.seeds());
+        return fewShot.spread() == null
+                ? shots
+                : shots + String.format(Locale.ROOT, ", spread %.1f", percent(fewShot.spread()));
     }
 
     private static double percent(Double share) {

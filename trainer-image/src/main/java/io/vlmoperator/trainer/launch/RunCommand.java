@@ -104,7 +104,8 @@ final class RunCommand {
             int attempt = resource.spec() instanceof TrainingSpec
                     ? RunFolder.at(folder).owner().orElse(0) + 1
                     : 1;
-            int nodes = resource.spec() instanceof TrainingSpec ? processes : 1;
+            int nodes =
+                    resource.spec() instanceof TrainingSpec || resource.spec() instanceof EvalJobSpec ? processes : 1;
             FrozenJob job = freezer.freeze(resource, attempt, nodes);
             TerminationMessage words =
                     nodes == 1 ? inProcess(job, locations) : Children.run(job, mounts, environment, stop, out::println);

@@ -123,12 +123,10 @@ record Stage(
     }
 
     private Made evaluate() {
-        if (index != 0) {
-            log.accept("worker 0 evaluates alone");
-            return Made.NOTHING;
-        }
         EvalReports reports = new EvalReports(progress, stop, log);
-        return new Made(Optional.empty(), EvalStage.run(job, locations, reports));
+        try (Communicator ranks = communicator.get()) {
+            return new Made(Optional.empty(), EvalStage.run(job, locations, ranks, reports));
+        }
     }
 
     private static ProgressReport report(

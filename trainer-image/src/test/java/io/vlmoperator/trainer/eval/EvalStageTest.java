@@ -17,6 +17,7 @@ import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.checkpoint.Export;
 import io.vlmoperator.trainer.checkpoint.Faults;
+import io.vlmoperator.trainer.dist.Single;
 import io.vlmoperator.trainer.model.LanguageConfig;
 import io.vlmoperator.trainer.model.ModelConfig;
 import io.vlmoperator.trainer.model.Part;
@@ -86,7 +87,7 @@ class EvalStageTest {
     }
 
     private List<BenchmarkResult> run(FrozenJob job) {
-        return EvalStage.run(job, Locations.of(Map.of("data", data)), (done, total, results) -> {});
+        return EvalStage.run(job, Locations.of(Map.of("data", data)), new Single(), (done, total, results) -> {});
     }
 
     @Test
@@ -100,6 +101,7 @@ class EvalStageTest {
         List<BenchmarkResult> first = EvalStage.run(
                 job,
                 Locations.of(Map.of("data", data)),
+                new Single(),
                 (done, total, results) -> heard.add(done + "/" + total + " " + results.size()));
 
         assertThat(first).hasSize(3);
@@ -131,6 +133,10 @@ class EvalStageTest {
         assertThat(captions).isNotEqualTo(chat);
     }
 
+    private static Benchmark fewShot(int shots, List<Long> seeds, Benchmark.FewShot.From from) {
+        return new Benchmark("Shots", "pvc://data/things.tsv", null, new Benchmark.FewShot(shots, seeds, from));
+    }
+
     @Test
     void specsThatCannotWork() {
         Benchmark things = benchmark("Things", Protocol.Strict);
@@ -141,13 +147,17 @@ class EvalStageTest {
                 ExitCode.InvalidConfiguration,
                 "'../x' can't be a file name");
         refuses(
-                job(
-                        EXPORT,
-                        null,
-                        List.of(new Benchmark(
-                                "Shots", "pvc://data/things.tsv", null, new Benchmark.FewShot(8, null, null)))),
+                job(EXPORT, null, List.of(fewShot(8, List.of(1L), Benchmark.FewShot.From.Train))),
                 ExitCode.InvalidConfiguration,
-                "remove fewShot");
+                "8 demonstrations are wanted, but only 0 usable rows");
+        refuses(
+                job(EXPORT, null, List.of(fewShot(0, List.of(1L), Benchmark.FewShot.From.Evaluated))),
+                ExitCode.InvalidConfiguration,
+                "at least 1 is needed");
+        refuses(
+                job(EXPORT, null, List.of(fewShot(1, List.of(1L, 1L), Benchmark.FewShot.From.Evaluated))),
+                ExitCode.InvalidConfiguration,
+                "each once");
         refuses(
                 job(EXPORT, null, List.of(new Benchmark("None", "pvc://data/things.tsv", List.of(), null))),
                 ExitCode.InvalidConfiguration,

@@ -10,7 +10,7 @@ import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.api.spec.EvalJobSpec.Protocol;
 import io.vlmoperator.api.status.BenchmarkResult;
 import io.vlmoperator.trainer.TrainerException;
-import io.vlmoperator.trainer.eval.Evaluator.Task;
+import io.vlmoperator.trainer.dist.Single;
 import io.vlmoperator.trainer.model.LanguageConfig;
 import io.vlmoperator.trainer.model.ModelConfig;
 import io.vlmoperator.trainer.model.Part;
@@ -27,6 +27,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -74,7 +75,8 @@ class EvaluatorTest {
                         of,
                         OptionLikelihood.Style.Chat,
                         6,
-                        new RunFiles(run),
+                        Optional.of(new RunFiles(run)),
+                        new Single(),
                         (done, total, results) -> heard.add(new Heard(done, total, results.size())))
                 .run(tasks);
     }
@@ -174,11 +176,11 @@ class EvaluatorTest {
 
     @Test
     void theLikeliestOptionIsChosen() throws IOException {
-        MultipleChoiceTable table =
+        BenchmarkTable table =
                 task("Things", 30, 6, List.of(Protocol.OptionLikelihood)).table();
         for (OptionLikelihood.Style style : OptionLikelihood.Style.values()) {
             for (OptionLikelihood.Normalization how : OptionLikelihood.Normalization.values()) {
-                OptionLikelihood asker = new OptionLikelihood(subject, style, how);
+                OptionLikelihood asker = new OptionLikelihood(subject, style, how, List.of());
                 List<Asker.Seen> seen = table.questions().stream()
                         .map(question ->
                                 new Asker.Seen(question, asker.texts(question), List.of(pixels(table, question))))
@@ -235,8 +237,8 @@ class EvaluatorTest {
         return sum;
     }
 
-    private static float[] pixels(MultipleChoiceTable table, Question question) {
-        return ((MultipleChoiceTable.Pixels.Decoded) table.pixels(question, Tables.SIDE)).values();
+    private static float[] pixels(BenchmarkTable table, Question question) {
+        return ((BenchmarkTable.Pixels.Decoded) table.pixels(question, Tables.SIDE)).values();
     }
 
     @Test

@@ -67,7 +67,7 @@ final class Tables {
         return Base64.getEncoder().encodeToString(out.toByteArray());
     }
 
-    static MultipleChoiceTable table(Path file) {
-        return new MultipleChoiceTable(file, EvalStage.images());
+    static BenchmarkTable table(Path file) {
+        return new BenchmarkTable(file, EvalStage.images());
     }
 }

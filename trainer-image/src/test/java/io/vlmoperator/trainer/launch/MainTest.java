@@ -199,6 +199,7 @@ class MainTest {
                 "p",
                 4,
                 1.0,
+                null,
                 Collections.nCopies(16, new BenchmarkResult.Category("category", 0.5, 3L)));
         Path log = folder.resolve("log");
         Ending.write(

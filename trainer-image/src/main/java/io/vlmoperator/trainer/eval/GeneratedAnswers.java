@@ -1,34 +1,37 @@
 package io.vlmoperator.trainer.eval;
 
 import io.vlmoperator.api.spec.EvalJobSpec.Protocol;
-import io.vlmoperator.trainer.eval.scoring.MultipleChoice;
 import io.vlmoperator.trainer.model.Generator;
 import io.vlmoperator.trainer.text.EncodedText;
 import io.vlmoperator.trainer.text.Tokenizer;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Optional;
 import java.util.Set;
 
 /** Generates answers greedily and reads them: {@code Strict} and {@code PaperCompatible}. */
-final class GreedyAnswers implements Asker {
+final class GeneratedAnswers implements Asker {
     /** The paper's harness ends an answer at the first of these, so that 1.5 becomes "1". */
     static final List<String> PAPER_STOPS = List.of(".", ",", "\n");
 
     private final Subject subject;
     private final Protocol protocol;
+    private final Rule rule;
     private final int maxNewTokens;
+    private final List<Question> shots;
     private final Generator generator;
     private final Set<Integer> stops;
 
-    GreedyAnswers(Subject subject, Protocol protocol, int maxNewTokens) {
+    /** @param shots answered before every question */
+    GeneratedAnswers(Subject subject, Protocol protocol, Rule rule, int maxNewTokens, List<Question> shots) {
         if (protocol == Protocol.OptionLikelihood) {
             throw new IllegalArgumentException(protocol + " generates nothing");
         }
         this.subject = subject;
         this.protocol = protocol;
+        this.rule = rule;
         this.maxNewTokens = maxNewTokens;
+        this.shots = List.copyOf(shots);
         generator = new Generator(subject.model());
         stops = stops(subject.tokenizer(), protocol);
     }
@@ -58,8 +61,8 @@ final class GreedyAnswers implements Asker {
     public List<EncodedText> texts(Question question) {
         return List.of(
                 protocol == Protocol.Strict
-                        ? Prompts.strict(subject.tokenizer(), question)
-                        : Prompts.paper(subject.tokenizer(), question));
+                        ? Prompts.strict(subject.tokenizer(), shots, question, rule.instruction())
+                        : Prompts.paper(subject.tokenizer(), shots, question, rule.instruction()));
     }
 
     @Override
@@ -76,23 +79,9 @@ final class GreedyAnswers implements Asker {
                 Sequences.batch(prompts, images, subject.tokensPerImage(), subject.imageSize()), maxNewTokens, stops);
         List<Answer> answers = new ArrayList<>();
         for (int i = 0; i < said.size(); i++) {
-            answers.add(read(questions.get(i).question(), subject.tokenizer().decode(said.get(i), true)));
+            answers.add(
+                    rule.read(questions.get(i).question(), subject.tokenizer().decode(said.get(i), true)));
         }
         return answers;
-    }
-
-    /** Reads one generated text by the protocol's rule. */
-    private Answer read(Question question, String text) {
-        if (protocol == Protocol.Strict) {
-            Optional<String> letter = MultipleChoice.strict(text, question.options());
-            return new Answer(
-                    question,
-                    text,
-                    letter,
-                    letter.filter(question.answer()::equals).isPresent());
-        }
-        // Containment says whether the gold letter was hit, never which letter was meant: nothing is unparsed.
-        boolean hit = MultipleChoice.contains(text, question.answer());
-        return new Answer(question, text, Optional.of(question.answer()), hit);
     }
 }

@@ -2,6 +2,8 @@ package io.vlmoperator.trainer.eval;
 
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.eval.Question.Gold;
+import io.vlmoperator.trainer.eval.scoring.MathVista;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -15,16 +17,18 @@ import java.util.SequencedMap;
 import java.util.Set;
 
 /**
- * A multiple-choice benchmark in VLMEvalKit's layout: {@code index}, {@code image} (base64, or the index of the row whose image it is),
- * {@code question}, options in columns A, B, ..., {@code answer}; {@code hint}, {@code category} (or {@code l2-category}) and {@code split}
- * where there are any. Further columns are copied to the predictions.
+ * A benchmark in VLMEvalKit's layout: {@code index}, {@code image} (base64, or the index of the row whose image it is), {@code question},
+ * options in columns A, B, ... for multiple choice, {@code answer}; {@code hint}, {@code category} (or {@code l2-category}) and
+ * {@code split} where there are any. A row without options is an open question: its answer is one text, or a list of what annotators wrote.
+ * Further columns are copied to the predictions.
  */
-final class MultipleChoiceTable {
+final class BenchmarkTable {
     private static final String IMAGE = "image";
     /** A shorter image cell is the index of another row. */
     private static final int LONGEST_REFERENCE = 64;
 
     private static final int MAX_OPTIONS = 26;
+    private static final int MAX_PRECISION = 15;
 
     private final Path file;
     private final String digest;
@@ -58,7 +62,7 @@ final class MultipleChoiceTable {
      *
      * @throws TrainerException InvalidData with the row's index if something is missing, twice there or contradictory
      */
-    MultipleChoiceTable(Path file, ImageReader images) {
+    BenchmarkTable(Path file, ImageReader images) {
         this.file = file;
         this.images = images;
         if (!Files.isRegularFile(file)) {
@@ -68,11 +72,11 @@ final class MultipleChoiceTable {
         digest = Digests.sha256(file);
         tsv = new TsvFile(file, IMAGE);
         header = tsv.columns();
-        for (String column : List.of("index", IMAGE, "question", "answer", "A", "B")) {
+        for (String column : List.of("index", IMAGE, "question", "answer")) {
             if (!header.contains(column)) {
                 throw TrainerException.data(file + " has no column " + column + " (it has "
                         + String.join(", ", header.subList(0, Math.min(12, header.size())))
-                        + "); a multiple-choice benchmark needs index, image, question, A, B, ..., answer");
+                        + "); a benchmark needs index, image, question, answer, and for multiple choice A, B, ...");
             }
         }
         if (tsv.rows() == 0) {
@@ -106,15 +110,16 @@ final class MultipleChoiceTable {
                 options.put(letter, text);
             }
         }
-        if (options.size() < 2) {
-            throw TrainerException.data(file + ", index " + index + ": a question needs at least two options");
+        if (options.size() == 1) {
+            throw TrainerException.data(
+                    file + ", index " + index + ": a question needs at least two options, or none if it is open");
         }
         String answer = cell(row, "answer");
         if (answer.isEmpty()) {
             throw TrainerException.data(
                     file + ", index " + index + ": no answer; a split whose answers are secret can't be scored here");
         }
-        if (!options.containsKey(answer)) {
+        if (!options.isEmpty() && !options.containsKey(answer)) {
             throw TrainerException.data(file + ", index " + index + ": the answer '" + abbreviated(answer)
                     + "' is not among its options " + String.join(", ", options.keySet()));
         }
@@ -125,9 +130,58 @@ final class MultipleChoiceTable {
                 cell(row, "question"),
                 cell(row, "hint"),
                 options,
-                answer,
+                options.isEmpty() ? openGold(row, index, answer) : new Gold.Letter(answer),
                 category.isEmpty() ? cell(row, "l2-category") : category,
                 cell(row, "split"));
+    }
+
+    private Gold openGold(int row, long index, String answer) {
+        if (header.contains("question_type") && header.contains("answer_type")) {
+            return new Gold.Math(mathVista(row, index, answer), answer);
+        }
+        List<String> texts = PythonList.parse(answer).orElse(List.of(answer));
+        if (texts.isEmpty()) {
+            throw TrainerException.data(file + ", index " + index + ": the list of answers is empty");
+        }
+        return new Gold.Texts(texts);
+    }
+
+    private MathVista.Gold mathVista(int row, long index, String answer) {
+        String type = cell(row, "answer_type");
+        if (cell(row, "question_type").equals("multi_choice")) {
+            List<String> choices = PythonList.parse(cell(row, "choices")).orElse(List.of());
+            if (!choices.contains(answer) || choices.size() > MAX_OPTIONS) {
+                throw TrainerException.data(file + ", index " + index + ": the answer '" + abbreviated(answer)
+                        + "' is not among its choices, which are a list such as ['1', '2'] of at most " + MAX_OPTIONS);
+            }
+            return new MathVista.Gold.Choice(answer, choices);
+        }
+        return switch (type) {
+            case "integer" -> new MathVista.Gold.Whole(number(index, "answer", answer));
+            case "float" -> {
+                String precision = cell(row, "precision");
+                double digits = precision.isEmpty() ? 0 : number(index, "precision", precision);
+                if (digits != Math.rint(digits) || digits < 0 || digits > MAX_PRECISION) {
+                    throw TrainerException.data(file + ", index " + index + ": the precision '" + abbreviated(precision)
+                            + "' is no number of digits");
+                }
+                yield new MathVista.Gold.Decimal(number(index, "answer", answer), (int) digits);
+            }
+            default -> new MathVista.Gold.Text(answer);
+        };
+    }
+
+    private double number(long index, String column, String text) {
+        try {
+            double value = Double.parseDouble(text.replace(",", ""));
+            if (Double.isFinite(value)) {
+                return value;
+            }
+        } catch (NumberFormatException e) {
+            // said below
+        }
+        throw TrainerException.data(
+                file + ", index " + index + ": the " + column + " '" + abbreviated(text) + "' is no number");
     }
 
     /** A cell without outer white space; empty if the column or a value is missing ("nan" as pandas prints it). */

@@ -15,7 +15,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-class MultipleChoiceTableTest {
+class BenchmarkTableTest {
     private static final String IMAGE = Tables.image(new Random(1));
 
     @TempDir
@@ -36,7 +36,7 @@ class MultipleChoiceTableTest {
                         + "8\t7\tAgain?\tlook\tyes\tno\tmaybe\tC\tmath\t\"q\"\r\n"
                         + "9\t\"" + IMAGE + "\"\tWhat?\t\ta\tb\tNaN\tA\t\t");
 
-        MultipleChoiceTable table = Tables.table(file);
+        BenchmarkTable table = Tables.table(file);
 
         Question first = table.questions().getFirst();
         assertThat(first.question()).isEqualTo("Two\nlines, a \"quote\"\tand a tab");
@@ -49,7 +49,7 @@ class MultipleChoiceTableTest {
         for (Question question : table.questions()) {
             assertThat(table.pixels(question, Tables.SIDE))
                     .as("image of index %s", question.index())
-                    .isInstanceOf(MultipleChoiceTable.Pixels.Decoded.class);
+                    .isInstanceOf(BenchmarkTable.Pixels.Decoded.class);
         }
         assertThat(table.digest()).startsWith("sha256:").hasSize(71);
     }
@@ -68,7 +68,7 @@ class MultipleChoiceTableTest {
 
     @Test
     void missingColumnsAreNamed() throws IOException {
-        refuses(file("index\timage\tquestion\tanswer", "1\tx\tq\tA"), "has no column A (it has index, image");
+        refuses(file("index\timage\tquestion\tA\tB", "1\tx\tq\ta\tb"), "has no column answer (it has index, image");
         refuses(file("a,b,c"), "has no column index");
     }
 
@@ -93,7 +93,7 @@ class MultipleChoiceTableTest {
 
     @Test
     void brokenImagesSayWhatIsWrong() throws IOException {
-        MultipleChoiceTable table = Tables.table(file(
+        BenchmarkTable table = Tables.table(file(
                 Tables.HEADER,
                 "1\t\tq\ta\tb\tc\td\tA\t\t",
                 "2\t99\tq\ta\tb\tc\td\tA\t\t",
@@ -102,7 +102,7 @@ class MultipleChoiceTableTest {
                 "5\t" + IMAGE.substring(100) + "\tq\ta\tb\tc\td\tA\t\t"));
         List<String> reasons = table.questions().stream()
                 .map(question -> table.pixels(question, Tables.SIDE))
-                .map(pixels -> ((MultipleChoiceTable.Pixels.Broken) pixels).reason())
+                .map(pixels -> ((BenchmarkTable.Pixels.Broken) pixels).reason())
                 .toList();
 
         assertThat(reasons.get(0)).isEqualTo("no image");
