@@ -59,7 +59,8 @@ public record PretrainJobSpec(
         Precision precision,
 
         @JsonPropertyDescription(
-                "Which activations are computed again in the backward pass instead of kept. Only None is built yet.")
+                "Which activations are computed again in the backward pass instead of kept: None, those that are cheap (norms, activation functions,"
+                        + " attention), or Full: all of a layer but its input. The result is the same.")
         @Default("None")
         Recompute recompute,
 

@@ -15,7 +15,6 @@ public final class LanguageModel {
     private static final String NORM = Part.LANGUAGE.prefix() + "model.norm.weight";
 
     private final LanguageConfig config;
-    private final Weights weights;
     private final Tensor embeddingVD;
     private final List<DecoderLayer> layers;
     private final Tensor norm;
@@ -24,13 +23,12 @@ public final class LanguageModel {
 
     LanguageModel(LanguageConfig config, Weights weights, Scope scope) {
         this.config = config;
-        this.weights = weights;
         embeddingVD = weights.use(EMBEDDING);
         layers = IntStream.range(0, config.numHiddenLayers())
                 .mapToObj(number -> new DecoderLayer(config, number, weights))
                 .toList();
         norm = weights.use(NORM);
-        headVD = weights.view(headName(), scope);
+        headVD = config.tieWordEmbeddings() ? embeddingVD : weights.use(HEAD);
         frequencies = RotaryTable.frequencies(scope, config.headDim(), config.ropeTheta());
     }
 
@@ -75,17 +73,8 @@ public final class LanguageModel {
         return ops.rmsNorm(hiddenTD, norm, config.rmsNormEps());
     }
 
-    /** The head's weight outside any graph: its gradient is formed beside the loss. */
+    /** The head's weight; its gradient is formed beside the loss. */
     Tensor head() {
         return headVD;
-    }
-
-    /** Where the head's gradient goes; empty if it is frozen. */
-    List<Tensor> headGradient(Scope scope) {
-        return weights.isTrained(headName()) ? List.of(weights.gradient(headName(), scope)) : List.of();
-    }
-
-    private String headName() {
-        return config.tieWordEmbeddings() ? EMBEDDING : HEAD;
     }
 }

@@ -70,6 +70,14 @@ public final class VisionLanguageModel {
         return weights;
     }
 
+    /**
+     * Makes the layers compute in BFLOAT16, with FLOAT32 master weights; see {@link Weights#computeIn}. Call it when the weights have been
+     * initialized or loaded.
+     */
+    public void computeIn(DType type) {
+        weights.computeIn(type);
+    }
+
     /** The trained parts. */
     public Set<Part> trained() {
         return trained;
@@ -89,18 +97,13 @@ public final class VisionLanguageModel {
                 return scope.scalar(0);
             }
             Tape tape = new Tape(local, keep);
-            Tensor hiddenTD = forward(batch, tape, local, Observer.NONE);
+            Tensor hiddenTD = forward(batch, tape::apply, local, Observer.NONE);
             Tensor beforeTargetQ = local.indices(before(targets));
             Tensor normedQD = tape.apply(
                     trained.contains(Part.LANGUAGE), hiddenTD, (ops, x) -> language.finalNorm(ops, x, beforeTargetQ));
             Ops.HeadGradients head = local.ops()
                     .headGradients(
-                            local.ops().detach(normedQD),
-                            language.head(),
-                            language.headGradient(local),
-                            local.indices(labels(batch, targets)),
-                            scale,
-                            headChunk());
+                            normedQD, language.head(), local.indices(labels(batch, targets)), scale, headChunk());
             tape.backward(head.hiddenGradientTD());
             return head.lossSum().moveTo(scope);
         }
@@ -130,7 +133,7 @@ public final class VisionLanguageModel {
             return scope.empty(DType.FLOAT32, 0);
         }
         try (Scope local = scope.child()) {
-            Tensor hiddenTD = forward(batch, new Frozen(local), local, Observer.NONE);
+            Tensor hiddenTD = forward(batch, frozen(local), local, Observer.NONE);
             Ops ops = local.ops();
             Tensor normedQD = language.finalNorm(ops, hiddenTD, local.indices(before(targets)));
             return ops.headLogProbabilities(
@@ -154,7 +157,7 @@ public final class VisionLanguageModel {
     /** A forward pass without gradients that shows every layer's output and the logits of all tokens; for small models. */
     public void observe(Batch batch, Observer observer) {
         try (Scope local = Scope.open()) {
-            Tensor hiddenTD = forward(batch, new Frozen(local), local, observer);
+            Tensor hiddenTD = forward(batch, frozen(local), local, observer);
             Tensor normedTD = language.finalNorm(local.ops(), hiddenTD);
             observer.see("hidden.norm", normedTD);
             observer.see("logits", local.ops().linear(normedTD, language.head()));
@@ -164,8 +167,7 @@ public final class VisionLanguageModel {
     /** Embeddings of all tokens, text and visual, in their order: [T, D] in {@code scope}, without gradients. */
     Tensor inputEmbeddings(Batch batch, Scope scope) {
         try (Scope local = scope.child()) {
-            return inputEmbeddings(batch, new Frozen(local), local, Observer.NONE)
-                    .moveTo(scope);
+            return inputEmbeddings(batch, frozen(local), local, Observer.NONE).moveTo(scope);
         }
     }
 
@@ -178,18 +180,10 @@ public final class VisionLanguageModel {
         Tensor apply(boolean trainable, Tensor input, Tape.Stage stage);
     }
 
-    /** Runs layers without a graph and frees what a layer has left behind. */
-    private record Frozen(Scope scope) implements Runner {
-        @Override
-        public Tensor apply(boolean trainable, Tensor input, Tape.Stage stage) {
-            try (Scope local = scope.child()) {
-                return stage.run(local.ops(), input).moveTo(scope);
-            }
-        }
-    }
-
-    private Tensor forward(Batch batch, Tape tape, Scope scope, Observer observer) {
-        return forward(batch, tape::apply, scope, observer);
+    /** Runs layers without gradients and frees what a layer has left behind. */
+    private static Runner frozen(Scope scope) {
+        Tape tape = new Tape(scope, Tape.Keep.ALL);
+        return (trainable, input, stage) -> tape.apply(false, input, stage);
     }
 
     /** Embeddings of all tokens, text and visual, in their order: [T, D]. */
@@ -226,7 +220,7 @@ public final class VisionLanguageModel {
     /** Visual tokens of all images, one after the other: [N * tokens, D]. */
     private Tensor visualTokens(Batch batch, Runner runner, Scope scope, Observer observer) {
         if (batch.imageCount() == 0) {
-            return scope.empty(DType.FLOAT32, 0, config.language().hiddenSize());
+            return scope.empty(weights.computeType(), 0, config.language().hiddenSize());
         }
         boolean trainable = trained.contains(Part.VISION);
         Tensor pixelsNCHW = scope.copy(
@@ -236,7 +230,8 @@ public final class VisionLanguageModel {
                 3,
                 batch.imageSize(),
                 batch.imageSize());
-        Tensor hiddenRW = runner.apply(trainable, pixelsNCHW, vision::embed);
+        Tensor hiddenRW = runner.apply(
+                trainable, pixelsNCHW, (ops, pixels) -> vision.embed(ops, ops.cast(pixels, weights.computeType())));
         observer.see("embeddings", hiddenRW);
         for (int number = 0; number < vision.blocks().size(); number++) {
             hiddenRW = runner.apply(trainable, hiddenRW, vision.blocks().get(number)::forward);

@@ -9,11 +9,14 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
  * All weights of a model: trained ones end to end in one flat FLOAT32 buffer with their gradients in a second one of the same layout,
  * frozen ones in a third. Every parameter is a view. Neighbours may be used as one matrix (query, key and value; gate and up).
+ *
+ * <p>Layers may compute in BFLOAT16 ({@link #computeIn}): then they see rounded copies, and the buffers are the master weights.
  */
 public final class Weights {
     private record Place(Parameter parameter, boolean trained, long offset) {}
@@ -24,6 +27,12 @@ public final class Weights {
     private final Tensor values;
     private final Tensor gradients;
     private final Tensor frozen;
+    private final List<Use> uses = new ArrayList<>();
+    private Optional<Tensor> rounded = Optional.empty();
+    private DType computeType = DType.FLOAT32;
+
+    /** What a layer was handed out. */
+    private record Use(Tensor tensor, Place first, long count) {}
 
     Weights(Scope scope, List<Parameter> parameters, Set<Part> trained) {
         this.scope = scope;
@@ -110,11 +119,47 @@ public final class Weights {
         return spans;
     }
 
-    boolean isTrained(String name) {
-        return place(name).trained();
+    /** Element type that layers compute in. */
+    public DType computeType() {
+        return computeType;
     }
 
-    /** The parameter as the layers use it: part of the graph if it is trained. */
+    /**
+     * Makes layers compute in {@code type} from now on. For BFLOAT16 they get copies of all weights as these are now; after every change of
+     * the trained ones {@link #updated} has to be called. Frozen weights may not change any more.
+     */
+    public void computeIn(DType type) {
+        if (type == computeType) {
+            return;
+        }
+        if (type != DType.BFLOAT16) {
+            throw new IllegalArgumentException(
+                    "layers compute in FLOAT32, or from a point on in BFLOAT16; not in " + type);
+        }
+        computeType = type;
+        Tensor trainedCopy = scope.empty(type, values.count());
+        Tensor frozenCopy = scope.empty(type, frozen.count());
+        scope.ops().copyInto(frozenCopy, frozen);
+        rounded = Optional.of(trainedCopy);
+        updated();
+        for (Use use : uses) {
+            Tensor copy = use.first().trained() ? trainedCopy : frozenCopy;
+            use.tensor()
+                    .rebind(view(
+                            scope,
+                            copy,
+                            use.first().offset(),
+                            use.count(),
+                            use.tensor().shape()));
+        }
+    }
+
+    /** Has to be called whenever the trained weights have changed: nothing in libtorch notices an update in place. */
+    public void updated() {
+        rounded.ifPresent(copy -> scope.ops().copyInto(copy, values));
+    }
+
+    /** The parameter as the layers use it: with a gradient if it is trained. */
     Tensor use(String name) {
         return use(place(name).parameter().sizes(), name);
     }
@@ -131,13 +176,17 @@ public final class Weights {
             end += next.parameter().count();
         }
         long count = end - first.offset();
-        if (!first.trained()) {
-            return view(scope, frozen, first.offset(), count, shape);
+        Tensor tensor;
+        if (first.trained()) {
+            try (Scope local = scope.child()) {
+                Tensor gradient = view(local, gradients, first.offset(), count, shape);
+                tensor = scope.ops().leaf(view(local, values, first.offset(), count, shape), gradient);
+            }
+        } else {
+            tensor = view(scope, frozen, first.offset(), count, shape);
         }
-        try (Scope local = scope.child()) {
-            Tensor gradient = view(local, gradients, first.offset(), count, shape);
-            return scope.ops().leaf(view(local, values, first.offset(), count, shape), gradient);
-        }
+        uses.add(new Use(tensor, first, count));
+        return tensor;
     }
 
     private static Tensor view(Scope scope, Tensor flat, long offset, long count, long[] shape) {

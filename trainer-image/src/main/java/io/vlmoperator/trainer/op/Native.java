@@ -14,19 +14,15 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
 /**
- * The part of libtorch's C interface that DJL lacks: empty tensors of any element type, data pointers, element types, and gradient slots
- * that are views of one flat buffer. A DJL handle is an {@code at::Tensor*}, and so is an {@code AtenTensorHandle}.
+ * The part of libtorch's C interface that DJL lacks: empty tensors of any element type, data pointers and element types. A DJL handle is an {@code at::Tensor*}, and so is an {@code AtenTensorHandle}.
  */
 final class Native {
     private static final long MAX_CONFIG_BYTES = 64 * 1024;
 
-    private final Arena arena = Arena.ofAuto();
     private final SymbolLookup torch;
     private final MethodHandle emptyStrided;
     private final MethodHandle dataPointer;
     private final MethodHandle dtype;
-    private final MethodHandle assign;
-    private final MethodHandle mutableGrad;
 
     Native(Path libraryFolder) {
         Arena global = Arena.global(); // libtorch is never unloaded
@@ -37,8 +33,6 @@ final class Native {
                 FunctionDescriptor.of(JAVA_INT, JAVA_LONG, ADDRESS, ADDRESS, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS));
         dataPointer = function("aoti_torch_get_data_ptr", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, ADDRESS));
         dtype = function("aoti_torch_get_dtype", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, ADDRESS));
-        assign = function("aoti_torch_assign_tensors", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
-        mutableGrad = function("_ZN3c1010TensorImpl12mutable_gradEv", FunctionDescriptor.of(JAVA_LONG, JAVA_LONG));
     }
 
     private MethodHandle function(String name, FunctionDescriptor descriptor) {
@@ -109,21 +103,6 @@ final class Native {
             return DType.ofCode(result.get(JAVA_INT, 0));
         } catch (Throwable e) {
             throw unexpected("element type", e);
-        }
-    }
-
-    /**
-     * Makes {@code gradient} the {@code .grad} of {@code leaf}: backward then adds into its memory. An {@code at::Tensor} is one pointer to
-     * its implementation, whose gradient slot is itself an {@code at::Tensor}.
-     */
-    void setGradient(long leaf, long gradient) {
-        try {
-            long implementation =
-                    MemorySegment.ofAddress(leaf).reinterpret(8, arena, null).get(JAVA_LONG, 0);
-            long slot = (long) mutableGrad.invokeExact(implementation);
-            check("gradient slot", (int) assign.invokeExact(gradient, slot));
-        } catch (Throwable e) {
-            throw unexpected("gradient slot", e);
         }
     }
 

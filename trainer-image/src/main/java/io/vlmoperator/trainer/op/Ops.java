@@ -1,18 +1,23 @@
 package io.vlmoperator.trainer.op;
 
-import ai.djl.pytorch.jni.JniUtils;
+import static io.vlmoperator.trainer.op.Recorder.Cost.CHEAP;
+import static io.vlmoperator.trainer.op.Recorder.Cost.PRODUCT;
+
 import java.util.List;
+import java.util.Optional;
 
 /**
- * The operators, bound to the {@link Scope} that owns their results. What each computes stands in {@code operators.torchscript}. Gradients
- * are recorded only inside a stage of a {@link Tape}. All of them accept FLOAT32; {@link #linear}, {@link #add}, norms and activations also
- * BFLOAT16.
+ * The operators, bound to the {@link Scope} that owns their results. What each computes stands in {@code operators.torchscript}, its gradient
+ * beside it. Gradients are noted only inside a stage of a {@link Tape}, and only where an input has one. All of them accept FLOAT32; those
+ * of the model also BFLOAT16: sums inside a norm, a softmax or a rotation are formed in float32 all the same.
  */
 public final class Ops {
     private final Scope scope;
+    private final Optional<Recorder> recorder;
 
-    Ops(Scope scope) {
+    Ops(Scope scope, Optional<Recorder> recorder) {
         this.scope = scope;
+        this.recorder = recorder;
     }
 
     /** The scope that owns the results. */
@@ -20,12 +25,46 @@ public final class Ops {
         return scope;
     }
 
+    /** An operator without a gradient. */
     private Tensor tensor(String method, Object... arguments) {
+        if (recorder.isPresent()) {
+            for (Object argument : arguments) {
+                if (argument instanceof Tensor tensor && recorder.get().tracks(tensor)) {
+                    throw new IllegalStateException("operator " + method + " has no gradient");
+                }
+            }
+        }
+        return script(method, arguments);
+    }
+
+    private Tensor script(String method, Object... arguments) {
         return Torch.start().script().tensor(scope, method, arguments);
+    }
+
+    private List<Tensor> scripts(String method, Object... arguments) {
+        return Torch.start().script().tensors(scope, method, arguments);
     }
 
     private static void run(String method, Object... arguments) {
         Torch.start().script().run(method, arguments);
+    }
+
+    /** An operator with a gradient; see {@link Recorder#apply}. */
+    private Tensor differentiable(
+            Recorder.Cost cost,
+            List<Tensor> inputs,
+            List<Tensor> needs,
+            Recorder.Forward forward,
+            Recorder.Backward backward) {
+        return recorder.isPresent()
+                ? recorder.get().apply(cost, inputs, needs, forward, backward)
+                : first(forward.run(this, inputs));
+    }
+
+    /** The result of an operator whose gradient nobody will ask for. */
+    static Tensor first(List<Tensor> results) {
+        results.stream().skip(1).forEach(Tensor::close);
+        return results.getFirst();
     }
 
     // --- memory
@@ -36,9 +75,18 @@ public final class Ops {
         return tensor("contiguous", x);
     }
 
-    /** Differentiable conversion to another element type. */
+    /** Conversion to another element type; the tensor itself if it is of that type. */
     public Tensor cast(Tensor x, DType type) {
-        return tensor("cast", x, type.code());
+        DType before = x.dtype();
+        if (before == type) {
+            return x;
+        }
+        return differentiable(
+                CHEAP,
+                List.of(x),
+                List.of(),
+                (ops, in) -> List.of(ops.script("cast", in.get(0), type.code())),
+                (to, gradient) -> to.add(x, to.ops().script("cast", gradient, before.code())));
     }
 
     /** Indices {@code from} (inclusive) to {@code to} (exclusive) of one dimension, sharing memory. */
@@ -51,12 +99,12 @@ public final class Ops {
         return tensor("view", x, shape);
     }
 
-    /** The same memory outside the graph of gradients. */
+    /** The same memory, without a gradient. */
     public Tensor detach(Tensor x) {
-        return scope.own(JniUtils.detachGradient(x.array()));
+        return script("detach", x);
     }
 
-    /** A copy outside the graph of gradients. */
+    /** A copy, without a gradient. */
     public Tensor copy(Tensor x) {
         Tensor result = scope.empty(x.dtype(), x.shape());
         copyInto(result, x);
@@ -78,15 +126,22 @@ public final class Ops {
         run("scale", x, factor);
     }
 
+    /** Adds in place, converting where needed. */
+    public void addInto(Tensor sum, Tensor x) {
+        run("add_into", sum, x);
+    }
+
     /**
-     * A leaf of the graph that shares memory with {@code values}; its gradient is added into {@code gradient}, which has the same shape,
+     * A tensor that shares memory with {@code values}; its gradient is added into {@code gradient}, which has the same shape and is FLOAT32,
      * by every backward.
      */
     public Tensor leaf(Tensor values, Tensor gradient) {
-        Tensor leaf = detach(values);
-        JniUtils.attachGradient(leaf.array(), true);
-        Torch.start().natives().setGradient(leaf.handle(), gradient.handle());
-        return leaf;
+        try (Scope local = scope.child()) {
+            // A handle of its own, so that neither can be closed under the other.
+            Tensor sum = scope.ops().detach(gradient);
+            Tensor alias = local.ops().detach(values);
+            return scope.adopt(alias, sum);
+        }
     }
 
     // --- arithmetic
@@ -94,7 +149,15 @@ public final class Ops {
 
     /** Sum of two tensors of one shape. */
     public Tensor add(Tensor x, Tensor y) {
-        return tensor("add", x, y);
+        return differentiable(
+                PRODUCT,
+                List.of(x, y),
+                List.of(),
+                (ops, in) -> List.of(ops.script("add", in.get(0), in.get(1))),
+                (to, gradient) -> {
+                    to.add(x, gradient);
+                    to.add(y, gradient);
+                });
     }
 
     /** A new tensor, every element multiplied. */
@@ -117,49 +180,140 @@ public final class Ops {
         return tensor("arg_max", x);
     }
 
-    /** {@code x [.., in]} times {@code weight [out, in]} transposed. */
+    /** {@code x [.., in]} times {@code weight [out, in]} transposed. For a gradient {@code x} has two dimensions. */
     public Tensor linear(Tensor x, Tensor weight) {
-        return tensor("linear", x, weight);
+        return differentiable(
+                PRODUCT,
+                List.of(x, weight),
+                List.of(x, weight),
+                (ops, in) -> List.of(ops.script("linear", in.get(0), in.get(1))),
+                (to, gradient) -> linearGradients(to, gradient, x, weight));
     }
 
     /** {@code x [.., in]} times {@code weight [out, in]} transposed, plus {@code bias [out]}. */
     public Tensor linear(Tensor x, Tensor weight, Tensor bias) {
-        return tensor("linear_bias", x, weight, bias);
+        return differentiable(
+                PRODUCT,
+                List.of(x, weight, bias),
+                List.of(x, weight),
+                (ops, in) -> List.of(ops.script("linear_bias", in.get(0), in.get(1), in.get(2))),
+                (to, gradient) -> {
+                    linearGradients(to, gradient, x, weight);
+                    for (Tensor sum : to.sum(bias)) {
+                        run("add_column_sums", sum, gradient);
+                    }
+                });
+    }
+
+    private static void linearGradients(Recorder.Gradients to, Tensor gradient, Tensor x, Tensor weight) {
+        for (Tensor sum : to.sum(weight)) {
+            run("add_product", sum, gradient, to.now(x));
+        }
+        if (to.wants(x)) {
+            to.add(x, to.ops().script("product", gradient, to.now(weight)));
+        }
     }
 
     /** Root-mean-square norm of the last dimension, times {@code weight}. */
     public Tensor rmsNorm(Tensor x, Tensor weight, double eps) {
-        return tensor("rms_norm", x, weight, eps);
+        return differentiable(
+                CHEAP,
+                List.of(x, weight),
+                List.of(x, weight),
+                (ops, in) -> ops.scripts("rms_norm", in.get(0), in.get(1), eps),
+                (to, gradient) -> to.add(
+                        x,
+                        to.ops()
+                                .script(
+                                        "rms_norm_backward",
+                                        gradient,
+                                        to.now(x),
+                                        to.now(weight),
+                                        to.extras().getFirst(),
+                                        to.sum(weight))));
     }
 
     /** Layer norm of the last dimension. */
     public Tensor layerNorm(Tensor x, Tensor weight, Tensor bias, double eps) {
-        return tensor("layer_norm", x, weight, bias, eps);
+        return differentiable(
+                CHEAP,
+                List.of(x, weight, bias),
+                List.of(x, weight, bias),
+                (ops, in) -> ops.scripts("layer_norm", in.get(0), in.get(1), in.get(2), eps),
+                (to, gradient) -> {
+                    List<Tensor> extras = to.extras();
+                    List<Tensor> all = to.ops()
+                            .scripts(
+                                    "layer_norm_backward",
+                                    gradient,
+                                    to.now(x),
+                                    extras.get(0),
+                                    extras.get(1),
+                                    to.now(weight),
+                                    to.now(bias));
+                    to.add(x, all.get(0));
+                    to.add(weight, all.get(1));
+                    to.add(bias, all.get(2));
+                });
     }
 
     /** GELU by the error function. */
     public Tensor gelu(Tensor x) {
-        return tensor("gelu", x, "none");
+        return gelu(x, "none");
     }
 
     /** GELU by its tanh approximation. */
     public Tensor geluTanh(Tensor x) {
-        return tensor("gelu", x, "tanh");
+        return gelu(x, "tanh");
+    }
+
+    private Tensor gelu(Tensor x, String approximate) {
+        return differentiable(
+                CHEAP,
+                List.of(x),
+                List.of(x),
+                (ops, in) -> List.of(ops.script("gelu", in.get(0), approximate)),
+                (to, gradient) -> to.add(x, to.ops().script("gelu_backward", gradient, to.now(x), approximate)));
     }
 
     /** SiLU of the first half of the last dimension times the second half. */
     public Tensor swiGlu(Tensor gateUp) {
-        return tensor("swiglu", gateUp);
+        return differentiable(
+                CHEAP,
+                List.of(gateUp),
+                List.of(gateUp),
+                (ops, in) -> List.of(ops.script("swiglu", in.get(0))),
+                (to, gradient) -> to.add(gateUp, to.ops().script("swiglu_backward", gradient, to.now(gateUp))));
     }
 
     /** Rows of {@code table [R, D]} by INT64 {@code index [T]}. */
     public Tensor rows(Tensor table, Tensor index) {
-        return tensor("rows", table, index);
+        return differentiable(
+                CHEAP,
+                List.of(table, index),
+                List.of(index),
+                (ops, in) -> List.of(ops.script("rows", in.get(0), in.get(1))),
+                (to, gradient) -> {
+                    for (Tensor sum : to.sum(table)) {
+                        run("add_rows", sum, index, gradient);
+                    }
+                });
     }
 
     /** Rows of {@code first [A, D]} and {@code second [B, D]} laid end to end, by INT64 {@code index [T]} below A + B. */
     public Tensor rowsOfTwo(Tensor first, Tensor second, Tensor index) {
-        return tensor("rows_of_two", first, second, index);
+        int split = first.size(0);
+        int end = split + second.size(0);
+        return differentiable(
+                CHEAP,
+                List.of(first, second, index),
+                List.of(index),
+                (ops, in) -> List.of(ops.script("rows_of_two", in.get(0), in.get(1), in.get(2))),
+                (to, gradient) -> {
+                    Tensor both = to.ops().script("rows_of_two_backward", gradient, index, end);
+                    to.add(first, to.ops().script("slice", both, 0, 0, split));
+                    to.add(second, to.ops().script("slice", both, 0, split, end));
+                });
     }
 
     // --- decoder attention
@@ -167,15 +321,31 @@ public final class Ops {
 
     /** Causal attention inside each segment; {@code queryKeyValueTE} holds heads + 2 * keyValueHeads heads. Returns {@code [T, heads * headDim]}. */
     public Tensor segmentAttention(Tensor queryKeyValueTE, Segments segments, int heads, int keyValueHeads) {
-        return tensor(
-                "segment_attention",
-                queryKeyValueTE,
-                segments.index(),
-                segments.cosines(),
-                segments.sines(),
-                segments.back(),
-                heads,
-                keyValueHeads);
+        return differentiable(
+                CHEAP,
+                List.of(queryKeyValueTE),
+                List.of(),
+                (ops, in) -> ops.scripts(
+                        "segment_attention",
+                        in.get(0),
+                        segments.index(),
+                        segments.cosines(),
+                        segments.sines(),
+                        segments.back(),
+                        heads,
+                        keyValueHeads),
+                (to, gradient) -> to.add(
+                        queryKeyValueTE,
+                        to.ops()
+                                .script(
+                                        "segment_attention_backward",
+                                        gradient,
+                                        to.extras(),
+                                        segments.cosines(),
+                                        segments.sines(),
+                                        segments.back(),
+                                        heads,
+                                        keyValueHeads)));
     }
 
     /** Stores the keys and values of whole segments at positions 0, 1, ... of the cache; the segments must be one group in order. */
@@ -230,17 +400,46 @@ public final class Ops {
 
     /** Adds {@code positionsPD} to each image's rows of {@code patchesRD}. */
     public Tensor addPositions(Tensor patchesRD, Tensor positionsPD) {
-        return tensor("add_positions", patchesRD, positionsPD);
+        return differentiable(
+                CHEAP,
+                List.of(patchesRD, positionsPD),
+                List.of(),
+                (ops, in) -> List.of(ops.script("add_positions", in.get(0), in.get(1))),
+                (to, gradient) -> {
+                    for (Tensor sum : to.sum(positionsPD)) {
+                        run("add_position_sums", sum, gradient);
+                    }
+                    to.add(patchesRD, gradient);
+                });
     }
 
     /** Attention of every patch to all patches of its image. */
     public Tensor imageAttention(Tensor queryKeyValueRE, int patches, int heads) {
-        return tensor("image_attention", queryKeyValueRE, patches, heads);
+        return differentiable(
+                CHEAP,
+                List.of(queryKeyValueRE),
+                List.of(queryKeyValueRE),
+                (ops, in) -> ops.scripts("image_attention", in.get(0), patches, heads),
+                (to, gradient) -> to.add(
+                        queryKeyValueRE,
+                        to.ops()
+                                .script(
+                                        "image_attention_backward",
+                                        gradient,
+                                        to.now(queryKeyValueRE),
+                                        to.extras(),
+                                        patches,
+                                        heads)));
     }
 
     /** Adaptive average pooling of each image's {@code side * side} rows to {@code target * target}. */
     public Tensor averagePool(Tensor patchesRD, int side, int target) {
-        return tensor("average_pool", patchesRD, side, target);
+        return differentiable(
+                CHEAP,
+                List.of(patchesRD),
+                List.of(),
+                (ops, in) -> List.of(ops.script("average_pool", in.get(0), side, target)),
+                (to, gradient) -> to.add(patchesRD, to.ops().script("average_pool_backward", gradient, side, target)));
     }
 
     // --- head
@@ -261,13 +460,17 @@ public final class Ops {
 
     /**
      * The sum of cross-entropies and {@code scale} times its gradients: the one of the hidden states is returned, the one of the weight is
-     * added into {@code weightGradient} (an empty list leaves it out).
+     * added into its {@link Tensor#gradient()}, if it has one. One chunk of logits exists at a time, and nothing of its size besides.
      */
-    public HeadGradients headGradients(
-            Tensor hiddenTD, Tensor weightVD, List<Tensor> weightGradient, Tensor targetsT, double scale, int chunk) {
-        List<Tensor> results = Torch.start()
-                .script()
-                .tensors(scope, "head_gradients", hiddenTD, weightVD, weightGradient, targetsT, scale, chunk);
+    public HeadGradients headGradients(Tensor hiddenTD, Tensor weightVD, Tensor targetsT, double scale, int chunk) {
+        List<Tensor> results = scripts(
+                "head_gradients",
+                hiddenTD,
+                weightVD,
+                weightVD.gradient().map(List::of).orElse(List.of()),
+                targetsT,
+                scale,
+                chunk);
         return new HeadGradients(results.get(0), results.get(1));
     }
 }

@@ -6,6 +6,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.IdentityHashMap;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -16,7 +17,7 @@ public final class Scope implements AutoCloseable {
     private final Scope parent;
     private final Set<Tensor> tensors = Collections.newSetFromMap(new IdentityHashMap<>());
     private final Set<Scope> children = Collections.newSetFromMap(new IdentityHashMap<>());
-    private final Ops ops = new Ops(this);
+    private final Ops ops = new Ops(this, Optional.empty());
     private boolean closed;
 
     private Scope(Scope parent) {
@@ -107,14 +108,24 @@ public final class Scope implements AutoCloseable {
     }
 
     Tensor own(PtNDArray array) {
+        return own(array, Optional.empty());
+    }
+
+    Tensor own(PtNDArray array, Optional<Tensor> gradient) {
         if (closed) {
             array.close();
             requireOpen();
         }
         Torch.start().counted(1);
-        Tensor tensor = new Tensor(this, array);
+        Tensor tensor = new Tensor(this, array, gradient);
         tensors.add(tensor);
         return tensor;
+    }
+
+    /** {@code tensor}, whose handle is taken over, as a leaf. */
+    Tensor adopt(Tensor tensor, Tensor gradient) {
+        PtNDArray array = tensor.giveUp();
+        return own(array, Optional.of(gradient));
     }
 
     void take(Tensor tensor) {

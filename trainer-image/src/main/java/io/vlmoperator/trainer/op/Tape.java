@@ -1,21 +1,22 @@
 package io.vlmoperator.trainer.op;
 
-import ai.djl.pytorch.jni.JniUtils;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Optional;
 
 /**
- * The chain of stages (layers) of one forward pass, and its way back. Every stage has a graph of its own: the gradient at its output is
- * carried to its input explicitly. So memory between stages is ours to keep or to form again, and the gradients of a layer are complete as
- * soon as backward has passed it.
+ * The chain of stages (layers) of one forward pass, and its way back. The gradient at a stage's output is carried to its input explicitly;
+ * inside a stage the operators' own gradients are used (see {@link Recorder}). So memory is ours to keep or to form again, and the gradients
+ * of a layer are complete as soon as backward has passed it.
  */
 public final class Tape {
     /** What a stage keeps until backward. */
     public enum Keep {
-        /** Everything its graph needs. */
+        /** Everything its gradients need. */
         ALL,
-        /** Its input only; the stage runs a second time on the way back. */
+        /** Its input and the results of its matrix products; norms, activations and attention are formed again. */
+        PRODUCTS,
+        /** Its input only; the whole stage runs a second time on the way back. */
         INPUT
     }
 
@@ -25,11 +26,14 @@ public final class Tape {
         Tensor run(Ops ops, Tensor input);
     }
 
-    private record Entry(Stage stage, Tensor input, Optional<Tensor> output, boolean inputTracked) {}
+    private record Recorded(Recorder recorder, Tensor output) {}
+
+    private record Entry(Stage stage, Tensor input, Optional<Recorded> recorded, boolean inputTracked) {}
 
     private final Scope scope;
     private final Keep keep;
     private final Deque<Entry> entries = new ArrayDeque<>();
+    private Optional<Tensor> unrecorded = Optional.empty();
 
     /** An empty tape whose boundaries live in {@code scope}. */
     public Tape(Scope scope, Keep keep) {
@@ -38,26 +42,27 @@ public final class Tape {
     }
 
     /**
-     * Runs a stage. It is recorded if {@code trainable}, or if an earlier one was; else it runs without a graph.
+     * Runs a stage. It is recorded if {@code trainable}, or if an earlier one was; else it runs without gradients.
      *
-     * @param input what the previous stage returned; before the first recorded stage any tensor
+     * @param input what the previous stage returned, which belongs to the tape from now on; before the first stage any tensor
      */
     public Tensor apply(boolean trainable, Tensor input, Stage stage) {
         boolean inputTracked = !entries.isEmpty();
         if (!trainable && !inputTracked) {
-            return inScope(stage, input);
+            Tensor result = inScope(stage, input);
+            // Nobody reads the result of a frozen layer but the next layer.
+            unrecorded.filter(last -> last == input && last != result).ifPresent(Tensor::close);
+            unrecorded = Optional.of(result);
+            return result;
         }
-        Tensor leaf = scope.ops().detach(input);
-        Optional<Tensor> output = Optional.empty();
-        Tensor result;
-        if (keep == Keep.ALL) {
-            result = recorded(stage, leaf, inputTracked);
-            output = Optional.of(result);
-        } else {
-            result = inScope(stage, leaf);
+        if (keep == Keep.INPUT) {
+            Tensor result = inScope(stage, input);
+            entries.push(new Entry(stage, input, Optional.empty(), inputTracked));
+            return result;
         }
-        entries.push(new Entry(stage, leaf, output, inputTracked));
-        return result;
+        Recorded recorded = record(stage, input, inputTracked);
+        entries.push(new Entry(stage, input, Optional.of(recorded), inputTracked));
+        return recorded.output();
     }
 
     /** Whether a stage has been recorded, so that {@link #backward} has something to do. */
@@ -68,41 +73,45 @@ public final class Tape {
     /**
      * Goes back through all stages, adding gradients into the leaves, and empties the tape.
      *
-     * @param gradient at the output of the last stage
+     * @param gradient at the output of the last stage; stays the caller's
      */
     public void backward(Tensor gradient) {
         Tensor current = gradient;
         while (!entries.isEmpty()) {
             Entry entry = entries.pop();
-            Tensor output =
-                    entry.output().orElseGet(() -> recorded(entry.stage(), entry.input(), entry.inputTracked()));
-            JniUtils.backward(output.array(), current.array(), false, false);
+            Recorded recorded =
+                    entry.recorded().orElseGet(() -> record(entry.stage(), entry.input(), entry.inputTracked()));
+            Optional<Tensor> next;
+            try (Recorder recorder = recorded.recorder()) {
+                next = recorder.backward(
+                        recorded.output(),
+                        current,
+                        entry.inputTracked() ? Optional.of(entry.input()) : Optional.empty(),
+                        scope);
+            }
+            recorded.output().close();
+            unrecorded.filter(last -> last == entry.input()).ifPresent(Tensor::close);
             if (current != gradient) {
                 current.close();
             }
-            if (entry.inputTracked()) {
-                current = scope.own(JniUtils.getGradient(entry.input().array()));
+            if (next.isPresent()) {
+                current = next.get();
             }
-            output.close();
-            entry.input().close();
         }
     }
 
     private Tensor inScope(Stage stage, Tensor input) {
         try (Scope local = scope.child()) {
-            return stage.run(local.ops(), input).moveTo(scope);
+            Tensor result = stage.run(local.ops(), input);
+            return result.scope() == local ? result.moveTo(scope) : result;
         }
     }
 
-    private Tensor recorded(Stage stage, Tensor leaf, boolean inputTracked) {
+    private Recorded record(Stage stage, Tensor input, boolean inputTracked) {
+        Recorder recorder = new Recorder(scope, keep == Keep.PRODUCTS);
         if (inputTracked) {
-            JniUtils.attachGradient(leaf.array(), true);
+            recorder.track(input);
         }
-        JniUtils.setGradMode(true);
-        try {
-            return inScope(stage, leaf);
-        } finally {
-            JniUtils.setGradMode(false);
-        }
+        return new Recorded(recorder, recorder.finish(stage.run(recorder.ops(), input), scope));
     }
 }

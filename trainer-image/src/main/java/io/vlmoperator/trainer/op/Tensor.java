@@ -8,20 +8,28 @@ import ai.djl.pytorch.engine.PtNDArray;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.Optional;
 
 /**
  * A tensor of libtorch, owned by one {@link Scope} and freed with it. Not thread-safe: a tensor and its scope belong to the thread that
  * uses them (memory handed out by {@link #data()} may be read and written from any thread).
  */
 public final class Tensor implements AutoCloseable {
-    private final PtNDArray array;
+    private PtNDArray array;
+    private final Optional<Tensor> gradient;
     private Scope owner;
     private Arena memory;
     private boolean closed;
 
     Tensor(Scope owner, PtNDArray array) {
+        this(owner, array, Optional.empty());
+    }
+
+    /** A leaf: gradients are added into {@code gradient}. */
+    Tensor(Scope owner, PtNDArray array, Optional<Tensor> gradient) {
         this.owner = owner;
         this.array = array;
+        this.gradient = gradient;
     }
 
     /** Sizes of the dimensions, outermost first; empty for a scalar. */
@@ -107,6 +115,43 @@ public final class Tensor implements AutoCloseable {
     /** The scope that owns this tensor. */
     public Scope scope() {
         return owner;
+    }
+
+    /** Where backward adds the gradient of a leaf, FLOAT32 of the same shape; empty for every other tensor. */
+    public Optional<Tensor> gradient() {
+        return gradient;
+    }
+
+    /**
+     * Makes this tensor the memory of another one of the same shape, whose handle is closed. Whoever holds this tensor, as a layer holds its
+     * weights, computes with the new memory from then on.
+     */
+    public void rebind(Tensor other) {
+        if (!Arrays.equals(shape(), other.shape())) {
+            throw new IllegalArgumentException(this + " can't become " + other);
+        }
+        if (memory != null) {
+            memory.close();
+            memory = null;
+        }
+        array.close();
+        array = other.giveUp();
+    }
+
+    /** The native handle, which the caller owns from now on; this tensor is closed. */
+    PtNDArray giveUp() {
+        PtNDArray given = array();
+        owner.release(this);
+        closed = true;
+        if (memory != null) {
+            memory.close();
+        }
+        Torch.start().counted(-1);
+        return given;
+    }
+
+    boolean isClosed() {
+        return closed;
     }
 
     /** Hands this tensor to another scope, which closes it from then on. Returns this. */

@@ -11,7 +11,14 @@ import java.nio.file.Path;
 import java.util.Locale;
 
 /** What a run needs of memory and disk, against what is there; checked before the first step. */
-record Budget(long trained, long frozen, long heapBytes, long memoryBytes, long checkpointBytes, long freeDiskBytes) {
+record Budget(
+        long trained,
+        long frozen,
+        boolean rounded,
+        long heapBytes,
+        long memoryBytes,
+        long checkpointBytes,
+        long freeDiskBytes) {
     private static final Path CGROUP_LIMIT = Path.of("/sys/fs/cgroup/memory.max");
     private static final long MIB = 1 << 20;
 
@@ -21,13 +28,18 @@ record Budget(long trained, long frozen, long heapBytes, long memoryBytes, long 
     private static final int BYTES_CHECKPOINT = 12;
     private static final int BYTES_FROZEN = 4;
 
-    static Budget of(Weights weights, Path folder) throws IOException {
+    /** The copies that layers compute with in BFLOAT16. */
+    private static final int BYTES_ROUNDED = 2;
+
+    /** @param rounded whether layers compute in BFLOAT16 */
+    static Budget of(Weights weights, boolean rounded, Path folder) throws IOException {
         long trained = weights.trained().stream().mapToLong(Parameter::count).sum();
         long all = weights.parameters().stream().mapToLong(Parameter::count).sum();
         FileStore store = Files.getFileStore(folder);
         return new Budget(
                 trained,
                 all - trained,
+                rounded,
                 Runtime.getRuntime().maxMemory(),
                 memoryLimit(),
                 trained * BYTES_CHECKPOINT + (all - trained) * BYTES_FROZEN,
@@ -48,16 +60,26 @@ record Budget(long trained, long frozen, long heapBytes, long memoryBytes, long 
     }
 
     private long stateBytes() {
-        return trained * BYTES_TRAINED + frozen * BYTES_FROZEN;
+        return trained * bytesTrained() + frozen * bytesFrozen();
+    }
+
+    private int bytesTrained() {
+        return BYTES_TRAINED + (rounded ? BYTES_ROUNDED : 0);
+    }
+
+    private int bytesFrozen() {
+        return BYTES_FROZEN + (rounded ? BYTES_ROUNDED : 0);
     }
 
     String table() {
         return String.format(
                 Locale.ROOT,
-                "memory: %,d trained weights x 16 B + %,d frozen x 4 B = %,d MiB, Java heap at most %,d MiB, activations on"
+                "memory: %,d trained weights x %d B + %,d frozen x %d B = %,d MiB, Java heap at most %,d MiB, activations on"
                         + " top; there is %,d MiB. disk: %,d MiB a checkpoint, %,d MiB free",
                 trained,
+                bytesTrained(),
                 frozen,
+                bytesFrozen(),
                 stateBytes() / MIB,
                 heapBytes / MIB,
                 memoryBytes / MIB,

@@ -75,6 +75,7 @@ final class Step {
             float normValue = norm.item();
             requireFinite(loss, normValue, number + 1);
             optimizer.update(learningRate, number + 1, norm, clip);
+            model.weights().updated();
             return new Result(false, totals, loss, normValue, own.flops());
         }
     }

@@ -25,6 +25,7 @@ import io.vlmoperator.trainer.metric.Reports;
 import io.vlmoperator.trainer.metric.StepRecord;
 import io.vlmoperator.trainer.model.ModelConfig;
 import io.vlmoperator.trainer.model.VisionLanguageModel;
+import io.vlmoperator.trainer.op.DType;
 import io.vlmoperator.trainer.op.FusedAdamW;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Tape;
@@ -42,7 +43,7 @@ import java.util.function.Consumer;
 /** Runs a PretrainJob or an SFTJob on one rank, from its newest checkpoint or from the start, to the end of its schedule. */
 public final class Trainer {
     /** Part of every manifest; changed when the same input would train other weights. */
-    static final String CODE_VERSION = "0.1.0";
+    static final String CODE_VERSION = "0.2.0";
 
     private static final long MIN_GRACE_MILLIS = 1000;
 
@@ -116,10 +117,13 @@ public final class Trainer {
             try (tokenizer;
                     RowSource rows = context.data().open(job, model.config(), tokenizer)) {
                 requireFit(model.config(), tokenizer);
-                Budget budget = Budget.of(model.weights(), run.path());
+                boolean rounded = spec.precision() == Precision.BFloat16;
+                Budget budget = Budget.of(model.weights(), rounded, run.path());
                 log(budget.table());
                 budget.require();
-                notes();
+                if (rounded) {
+                    model.computeIn(DType.BFLOAT16);
+                }
                 byte[] tokenizerFile = Files.readAllBytes(built.tokenizer());
                 Saver saver = new Saver(context, run, fence, model, optimizer, tokenizerFile);
                 long tokens = 0;
@@ -220,15 +224,12 @@ public final class Trainer {
         }
     }
 
-    private void notes() {
-        if (spec.precision() == Precision.BFloat16) {
-            String line = "precision BFloat16: this version computes in Float32 (more memory, same or better accuracy)";
-            log(line);
-            context.facts().warn(line);
-        }
-        if (spec.recompute() == Recompute.Selective) {
-            log("recompute Selective: this version forms whole layers again, as Full does");
-        }
+    private static Tape.Keep keep(Recompute recompute) {
+        return switch (recompute) {
+            case None -> Tape.Keep.ALL;
+            case Selective -> Tape.Keep.PRODUCTS;
+            case Full -> Tape.Keep.INPUT;
+        };
     }
 
     /** Steps of the whole run. */
@@ -260,7 +261,7 @@ public final class Trainer {
                 communicator,
                 spec.loss().normalization() == Loss.Normalization.Tokens,
                 spec.optimizer().gradientClip(),
-                spec.recompute() == Recompute.None ? Tape.Keep.ALL : Tape.Keep.INPUT,
+                keep(spec.recompute()),
                 context.stop());
         LearningRate rate = LearningRate.of(spec.schedule(), steps);
         Flops flops = new Flops(model.config(), model.weights().parameters(), model.trained());

@@ -45,6 +45,27 @@ final class TinyModels {
                 array(ids), array(labels), array(positions), starts, pixels, imageCount, imageCount == 0 ? 0 : side);
     }
 
+    /** Two samples with an image each, whose texts count upwards from a random token. */
+    static Batch counting(ModelConfig config, long seed) {
+        Batch like = batch(config, new int[] {12, 20}, new int[] {1, 1}, seed);
+        int[] ids = like.idsT().clone();
+        int[] labels = new int[ids.length];
+        for (int t = 0; t < ids.length; t++) {
+            if (ids[t] != Batch.IMAGE && t > 0 && ids[t - 1] != Batch.IMAGE) {
+                ids[t] = (ids[t - 1] + 1) % config.language().vocabSize();
+            }
+            labels[t] = ids[t] == Batch.IMAGE ? Batch.IGNORE : ids[t];
+        }
+        return new Batch(
+                ids,
+                labels,
+                like.positionsT(),
+                like.segmentStarts(),
+                like.pixelsNCHW(),
+                like.imageCount(),
+                like.imageSize());
+    }
+
     private static int[] array(List<Integer> values) {
         return values.stream().mapToInt(Integer::intValue).toArray();
     }

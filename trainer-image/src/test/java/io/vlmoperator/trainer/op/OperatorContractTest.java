@@ -333,7 +333,7 @@ class OperatorContractTest {
         for (int chunk : new int[] {1, 3, 7, 100}) {
             Tensor weightGradient = scope.zeros(DType.FLOAT32, 5, 4);
             Ops.HeadGradients head =
-                    ops.headGradients(x, w, List.of(weightGradient), scope.indices(targets), 0.5, chunk);
+                    ops.headGradients(x, ops.leaf(w, weightGradient), scope.indices(targets), 0.5, chunk);
             assertThat((double) head.lossSum().item()).isCloseTo(sum, org.assertj.core.data.Offset.offset(1e-5));
             assertClose(head.hiddenGradientTD().floats(), expectedX, 1e-5);
             assertClose(weightGradient.floats(), expectedW, 1e-5);
