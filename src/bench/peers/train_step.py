@@ -1,12 +1,13 @@
 """One training step of the emoji demo's model in transformers + torch, on the CPU in float32.
 
-The same sizes and the same batch shape as io.vlmoperator.trainer.launch.TrainBenchmark: samples of one image and a short
+The same sizes and the same batch shape as io.vlmoperator.trainer.launch.StepBench: samples of one image and a short
 text, each a segment of its own. Samples are padded to one length, which is what transformers does without a packing kernel;
 only real tokens count. Prints one JSON line: tokens per second of wall time and of processor time, from the median step.
 """
 import argparse
 import json
 import os
+import resource
 import statistics
 import time
 
@@ -90,5 +91,5 @@ for step in range(args.warmup + args.steps):
 tokens = MICRO_BATCHES * sum(1 + VISUAL + n for n in lengths)
 print(json.dumps({
     "tokensPerSecond": tokens / statistics.median(wall), "tokensPerCpuSecond": tokens / statistics.median(cpu),
-    "tokens": tokens, "parameters": sum(q.numel() for q in model.parameters()),
+    "peakRssMib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1), "tokens": tokens, "parameters": sum(q.numel() for q in model.parameters()),
     "versions": {"torch": torch.__version__, "transformers": transformers.__version__}}))

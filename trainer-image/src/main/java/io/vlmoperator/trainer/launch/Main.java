@@ -33,8 +33,9 @@ public final class Main {
               verify DIR [--tokenizer DIR] [--dump OUT]
                                               runs the cases of a reference folder and compares
               check                           whether this machine can train: loads every native library, says what is there
-              bench-step [--threads N] [--steps N] [--lengths L,L,...]
-                                              the demo model's training step on made-up samples (see make bench-train)
+              bench-step [--threads N] [--steps N] [--lengths L,L,... | --shape HIDDEN/LAYERS/VOCABULARY/SEQUENCE]
+                         [--precision Float32|BFloat16] [--recompute None|Selective|Full]
+                                              a training step on made-up samples: the demo's model, or one row (see make bench-train)
               bench-generate [--threads N] [--tokens N] [--pairs N] [--json FILE]
                                               an answer with the cache of keys and values, and without (see make bench-generate)
               --version, --help

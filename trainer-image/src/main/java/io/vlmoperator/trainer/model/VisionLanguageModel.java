@@ -17,7 +17,7 @@ import java.util.Set;
  */
 public final class VisionLanguageModel {
     /** Logits formed at a time, in elements: large enough for a fast product, small enough for a cache. */
-    private static final int HEAD_CHUNK_ELEMENTS = 1 << 18;
+    private static final int HEAD_CHUNK_ELEMENTS = 1 << 22;
 
     private final ModelConfig config;
     private final Set<Part> trained;

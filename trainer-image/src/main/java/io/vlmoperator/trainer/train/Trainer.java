@@ -224,7 +224,8 @@ public final class Trainer {
         }
     }
 
-    private static Tape.Keep keep(Recompute recompute) {
+    /** What layers keep until backward. */
+    public static Tape.Keep keep(Recompute recompute) {
         return switch (recompute) {
             case None -> Tape.Keep.ALL;
             case Selective -> Tape.Keep.PRODUCTS;
