@@ -13,7 +13,7 @@ CLUSTER_DIR ?= $(CURDIR)/.run/cluster
 CLUSTER_PROGRAMS ?= busybox=/bin/sh $(if $(wildcard trainer-image/bin/vlm-trainer),vlm-operator/trainer=$(CURDIR)/trainer-image/bin/vlm-trainer) $(if $(wildcard operator/bin/vlm-operator),vlm-operator/operator=$(CURDIR)/operator/bin/vlm-operator)
 VLM_LOCAL := src/local/bin/vlm-local
 
-.PHONY: images test-images bench-train help jdk build demo demo-stop test lint format crds tools local-build cluster cluster-stop
+.PHONY: soak soak-report images test-images bench-train help jdk build demo demo-stop test lint format crds tools local-build cluster cluster-stop
 help: ## list the verbs
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
@@ -33,6 +33,12 @@ test: jdk tools ## all tests; ends with their number
 	@find . -type d -path '*/target/surefire-reports' -prune -exec rm -r {} +
 	$(MVN) spotless:check verify
 	@src/e2e/bin/count-tests
+
+soak: build ## faults at length, by seed: kills, freezes, damage, a full disk (SEED=, SOAK='kill-rank=6 ...'); goes on where it was
+	@src/e2e/bin/soak run
+
+soak-report: jdk ## the table of what make soak has done
+	@src/e2e/bin/soak report
 
 lint: jdk ## formatting and compiler warnings
 	$(MVN) spotless:check test-compile

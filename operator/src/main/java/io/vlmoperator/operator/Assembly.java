@@ -31,6 +31,7 @@ public final class Assembly implements AutoCloseable {
     private final Controllers controllers;
     private final ProgressService progress;
     private final ProgressWriter writer;
+    private volatile boolean leads = true;
 
     /** @param authority the certificates that workers trust, PEM */
     public Assembly(KubernetesClient client, Settings settings, Supplier<String> authority, Clock clock) {
@@ -39,7 +40,7 @@ public final class Assembly implements AutoCloseable {
         var statuses = new StatusWriter(client, settings.instance(), clock);
         neighbours = new Neighbours(client, settings.namespaces(), news);
         backend = new JobBackend(client, new WorkloadSettings(settings.image(), settings.progressUrl()), authority);
-        writer = new ProgressWriter(ProgressWriter.to(statuses), clock);
+        writer = new ProgressWriter(ProgressWriter.to(statuses), clock, () -> leads);
         var engine = new Engine(client, backend, neighbours, reports, statuses, writer::flush, clock);
         controllers = new Controllers(engine, news);
         progress = new ProgressService(
@@ -53,6 +54,11 @@ public final class Assembly implements AutoCloseable {
                     }
                 },
                 clock);
+    }
+
+    /** Whether the reconcilers of this replica work; they do unless somebody says otherwise. */
+    public void leads(boolean now) {
+        leads = now;
     }
 
     /** Fills the caches; to be called before the controllers start. */

@@ -1,12 +1,15 @@
 package io.vlmoperator.operator;
 
 import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.extended.leaderelection.LeaderCallbacks;
+import io.javaoperatorsdk.operator.Operator;
 import io.javaoperatorsdk.operator.api.config.LeaderElectionConfiguration;
 import io.javaoperatorsdk.operator.api.config.LeaderElectionConfigurationBuilder;
 import io.micrometer.core.instrument.Meter;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Tag;
 import io.micrometer.core.instrument.config.MeterFilter;
+import io.quarkus.runtime.Quarkus;
 import io.quarkus.runtime.ShutdownEvent;
 import io.quarkus.runtime.StartupEvent;
 import io.vlmoperator.operator.engine.Controllers;
@@ -40,14 +43,16 @@ public class OperatorBeans {
         return thread;
     });
 
-    /** Before the operator starts (at the default priority) the caches must be full and the endpoint must listen. */
+    /** Before the controllers start the caches must be full. */
     void started(
             @Observes @Priority(1) StartupEvent event,
             Assembly assembly,
             Authority authority,
             KubernetesClient client,
-            ResourceMetrics metrics) {
+            ResourceMetrics metrics,
+            Operator operator) {
         assembly.start();
+        Thread.ofPlatform().daemon().name("controllers").start(() -> control(operator));
         housekeeping.scheduleWithFixedDelay(
                 () -> {
                     try {
@@ -75,8 +80,24 @@ public class OperatorBeans {
                 TimeUnit.HOURS);
     }
 
-    void stopping(@Observes ShutdownEvent event, Assembly assembly) {
+    /**
+     * Starts the controllers: on a replica that does not lead, this does not return, and the endpoint serves all the same. The extension
+     * starts them on a thread of its own as well, but an error ends that thread alone and leaves a pod that lives and does nothing.
+     */
+    private static void control(Operator operator) {
+        try {
+            operator.start();
+        } catch (RuntimeException | Error e) {
+            LOG.errorf(e, "The controllers did not start");
+            System.err.println("vlm-operator: the controllers did not start: " + Prerequisites.root(e)
+                    + "; are the CRDs installed, and has this account the permissions of the chart?");
+            Quarkus.asyncExit(OperatorMain.NO_SERVER);
+        }
+    }
+
+    void stopping(@Observes ShutdownEvent event, Assembly assembly, Operator operator) {
         housekeeping.shutdownNow();
+        operator.stop();
         assembly.close();
     }
 
@@ -129,16 +150,21 @@ public class OperatorBeans {
     @Produces
     @Dependent
     LeaderElectionConfiguration leaderElection(
-            Settings settings, @ConfigProperty(name = "vlm.leader-election") boolean elect) {
+            Settings settings, Assembly assembly, @ConfigProperty(name = "vlm.leader-election") boolean elect) {
         if (!elect) {
             return null;
         }
+        assembly.leads(false);
         return LeaderElectionConfigurationBuilder.aLeaderElectionConfiguration("vlm-operator")
                 .withLeaseNamespace(settings.namespace())
                 .withIdentity(settings.instance())
                 .withLeaseDuration(Duration.ofSeconds(15))
                 .withRenewDeadline(Duration.ofSeconds(10))
                 .withRetryPeriod(Duration.ofSeconds(2))
+                .withLeaderCallbacks(new LeaderCallbacks(
+                        () -> assembly.leads(true),
+                        () -> assembly.leads(false),
+                        leader -> LOG.infof("%s leads", leader)))
                 .build();
     }
 

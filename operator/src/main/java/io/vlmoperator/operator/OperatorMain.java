@@ -13,12 +13,14 @@ import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * Starts the operator. The certificate must lie in its file before the web server starts, so the Secret is read (or made) first.
- * Exits with 64 and one line for a wrong environment, with 69 when the API server can't be used.
+ * Exits with 64 and one line for a wrong environment, with 69 when the API server can't be used or lacks the CRDs: the pod is then
+ * restarted, and its last words say why.
  */
 @QuarkusMain
 public final class OperatorMain {
     private static final int WRONG_ENVIRONMENT = 64;
-    private static final int NO_SERVER = 69;
+    /** The API server can't be used, or lacks what is needed. */
+    static final int NO_SERVER = 69;
     /** Made before the container exists, which hands it on. */
     private static final AtomicReference<Authority> AUTHORITY = new AtomicReference<>();
 
@@ -43,6 +45,12 @@ public final class OperatorMain {
             return;
         }
         try (var client = new KubernetesClientBuilder().build()) {
+            var missing = Prerequisites.missing(client, settings.namespaces());
+            if (missing.isPresent()) {
+                System.err.println("vlm-operator: " + missing.get());
+                System.exit(NO_SERVER);
+                return;
+            }
             var authority = new Authority(
                     settings.namespace(),
                     settings.service(),

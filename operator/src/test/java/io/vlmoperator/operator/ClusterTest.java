@@ -16,7 +16,9 @@ import io.fabric8.kubernetes.api.model.rbac.ClusterRoleBuilder;
 import io.fabric8.kubernetes.api.model.rbac.RoleBindingBuilder;
 import io.fabric8.kubernetes.api.model.rbac.RoleBuilder;
 import io.fabric8.kubernetes.api.model.rbac.SubjectBuilder;
+import io.fabric8.kubernetes.client.ConfigBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import io.fabric8.kubernetes.client.dsl.base.PatchContext;
 import io.fabric8.kubernetes.client.dsl.base.PatchType;
 import io.vlmoperator.api.resource.Dataset;
@@ -34,6 +36,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Supplier;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -55,12 +58,14 @@ class ClusterTest {
     private static LocalCluster cluster;
     private static KubernetesClient admin;
     private static TestOperator operator;
+    private static Optional<String> withoutCrds;
     private String namespace;
 
     @BeforeAll
     static void start() throws IOException {
         cluster = LocalCluster.start(folder);
         admin = cluster.newClient();
+        withoutCrds = Prerequisites.missing(admin, Set.of());
         try (var crds = Files.list(Path.of("../crds/crds"))) {
             crds.filter(file -> file.toString().endsWith(".yaml"))
                     .forEach(file -> admin.load(in(file)).serverSideApply());
@@ -560,9 +565,59 @@ class ClusterTest {
                 .containsExactly("f:progress");
     }
 
+    @Test
+    void aReportThatReachesAStandbyReachesTheStatus() throws Exception {
+        completeDataset();
+        apply(Fixtures.PRETRAIN);
+        job("emoji-pretrain-1");
+        var pods = waitForPods("emoji-pretrain-1", 2);
+        run("emoji-pretrain-1", 2);
+        eventuallyPhase(Phase.Running);
+        var uid = pretrain().getMetadata().getUid();
+        var token = token(
+                namespace, "default", AttemptModel.audience(namespace, "pretrainjobs", "emoji", uid), pods.getFirst());
+        try (var standby = operator.standby()) {
+            standby.leads(false);
+            standby.start();
+            assertThat(post(standby, token, Fixtures.report(uid, 1, 1, 150, Fixtures.checkpoint(100))))
+                    .isEqualTo(200);
+            eventually("the leader, which heard nothing, knows step and checkpoint", () -> {
+                var status = pretrain().getStatus();
+                return status.progress() != null
+                        && status.progress().step() == 150
+                        && status.checkpoints() != null
+                        && status.checkpoints().latest().equals(Fixtures.checkpoint(100));
+            });
+        }
+    }
+
+    @Test
+    void whatTheClusterLacksIsSaidBeforeTheStart() {
+        assertThat(withoutCrds)
+                .hasValueSatisfying(text -> assertThat(text)
+                        .contains("CRD datasets.vlm-operator.io (v1alpha1) is not installed", "apply crds/crds"));
+        assertThat(Prerequisites.missing(admin, Set.of())).isEmpty();
+        assertThat(Prerequisites.missing(admin, Set.of(namespace))).isEmpty();
+        var stranger = new ConfigBuilder(admin.getConfiguration())
+                .withClientCertData(null)
+                .withClientCertFile(null)
+                .withClientKeyData(null)
+                .withClientKeyFile(null)
+                .withOauthToken(token(namespace, "default", null, null))
+                .build();
+        try (var client = new KubernetesClientBuilder().withConfig(stranger).build()) {
+            assertThat(Prerequisites.missing(client, Set.of()))
+                    .hasValueSatisfying(
+                            text -> assertThat(text).contains("may not list datasets.vlm-operator.io", "rbac"));
+        }
+    }
+
     private int post(String token, ProgressReport report) throws Exception {
-        return operator.assembly()
-                .progress()
+        return post(operator.assembly(), token, report);
+    }
+
+    private int post(Assembly replica, String token, ProgressReport report) throws Exception {
+        return replica.progress()
                 .report(
                         namespace,
                         "pretrainjobs",

@@ -46,8 +46,7 @@ final class TestOperator implements AutoCloseable {
                     }
                 }))
                 .build();
-        var settings = new Settings("trainer:test", "vlm-system", "vlm-operator", 8443, "test", Set.of());
-        assembly = new Assembly(client, settings, () -> "authority", Clock.systemUTC());
+        assembly = assembly("test");
         operator = new Operator(overrider -> overrider
                 .withKubernetesClient(client)
                 .withCloseClientOnStop(false)
@@ -58,6 +57,16 @@ final class TestOperator implements AutoCloseable {
         operator.register(new EvalJobReconciler(assembly.controllers()));
         assembly.start();
         operator.start();
+    }
+
+    private Assembly assembly(String instance) {
+        var settings = new Settings("trainer:test", "vlm-system", "vlm-operator", 8443, instance, Set.of());
+        return new Assembly(client, settings, () -> "authority", Clock.systemUTC());
+    }
+
+    /** The parts of a replica that does not lead: it takes reports, its controllers do not run. */
+    Assembly standby() {
+        return assembly("standby");
     }
 
     Assembly assembly() {

@@ -45,4 +45,7 @@ public record Progress(
         Boolean nonFinite,
 
         @JsonPropertyDescription("When it was reported (RFC 3339).") @Size(max = Limits.TIME)
-        String updatedAt) {}
+        String updatedAt,
+
+        @JsonPropertyDescription("The newest checkpoint, if a replica of the operator that does not lead heard of it.")
+        Checkpoint checkpoint) {}

@@ -139,14 +139,16 @@ public final class Engine {
                 .filter(pod -> subject.uid().equals(Translate.labels(pod).get(Labels.UID)))
                 .map(Translate::pod)
                 .toList();
+        var frozen = frozen(subject);
         return new Observed(
                 clock.instant(),
                 start,
                 own,
                 workers,
                 reports.of(subject.uid()),
-                references(subject),
-                evaluations(subject));
+                references(subject, frozen),
+                evaluations(subject),
+                frozen.map(Frozen::retryDigest));
     }
 
     private Optional<AttemptJob> job(Subject subject, int attempt) {
@@ -164,29 +166,37 @@ public final class Engine {
                 .anyMatch(owner -> subject.uid().equals(owner.getUid()));
     }
 
-    /** What the first attempt was made with holds for all later ones, also when a Dataset was deleted meanwhile. */
-    private Resolution references(Subject subject) {
+    /** What the last attempt was made with, as its ConfigMap keeps it. */
+    private record Frozen(Resolution.Ready references, String retryDigest) {}
+
+    /** Read between attempts only, and when a finished resource was edited. */
+    private Optional<Frozen> frozen(Subject subject) {
         var status = subject.status();
         boolean between =
                 status.lastAttempt().filter(last -> last.endedAt() != null).isPresent()
                         && !(status.finished() && status.observedGeneration() == subject.generation());
-        if (between) {
-            var name = subject.attemptName(status.attempts().getLast().number());
-            var before = Optional.ofNullable(client.configMaps()
-                            .inNamespace(subject.namespace())
-                            .withName(name)
-                            .get())
-                    .flatMap(map -> frozenReferences(subject, map));
-            if (before.isPresent()) {
-                return before.get();
-            }
+        if (!between) {
+            return Optional.empty();
+        }
+        var name = subject.attemptName(status.attempts().getLast().number());
+        return Optional.ofNullable(client.configMaps()
+                        .inNamespace(subject.namespace())
+                        .withName(name)
+                        .get())
+                .flatMap(map -> frozen(subject, map));
+    }
+
+    /** What the first attempt was made with holds for all later ones, also when a Dataset was deleted meanwhile. */
+    private Resolution references(Subject subject, Optional<Frozen> frozen) {
+        if (frozen.isPresent()) {
+            return frozen.get().references();
         }
         return Validity.check(subject.work())
                 .<Resolution>map(blocked -> blocked)
                 .orElseGet(() -> References.resolve(subject.work(), neighbours.lookup(subject.namespace())));
     }
 
-    private static Optional<Resolution> frozenReferences(Subject subject, ConfigMap map) {
+    private static Optional<Frozen> frozen(Subject subject, ConfigMap map) {
         try {
             var job = StatusCodec.json().readValue(map.getData().get(FrozenJob.FILE), FrozenJob.class);
             var locations = StatusCodec.json()
@@ -194,8 +204,9 @@ public final class Engine {
                             map.getData().getOrDefault(AttemptModel.LOCATIONS, "[]"),
                             new TypeReference<List<String>>() {});
             return subject.uid().equals(job.uid())
-                    ? Optional.of(
-                            new Resolution.Ready(job.datasets(), Optional.ofNullable(job.checkpoint()), locations))
+                    ? Optional.of(new Frozen(
+                            new Resolution.Ready(job.datasets(), Optional.ofNullable(job.checkpoint()), locations),
+                            retryDigest(work(job))))
                     : Optional.empty();
         } catch (JsonProcessingException | IllegalArgumentException e) {
             LOG.warnf(
@@ -203,6 +214,22 @@ public final class Engine {
                     subject.namespace(), map.getMetadata().getName(), e.getMessage());
             return Optional.empty();
         }
+    }
+
+    private static Work work(FrozenJob job) {
+        if (job.dataset() != null) {
+            return new Work.DatasetWork(job.dataset());
+        }
+        if (job.pretrain() != null) {
+            return new Work.PretrainWork(job.pretrain());
+        }
+        if (job.sft() != null) {
+            return new Work.SftWork(job.sft());
+        }
+        if (job.eval() != null) {
+            return new Work.EvalWork(job.eval());
+        }
+        throw new IllegalArgumentException("it holds none of the four specs");
     }
 
     private List<Observed.Evaluation> evaluations(Subject subject) {
@@ -222,7 +249,8 @@ public final class Engine {
     }
 
     private static Observed blocked(Observed o, Resolution.Blocked blocked) {
-        return new Observed(o.now(), o.operatorStart(), o.jobs(), o.pods(), o.report(), blocked, o.evaluations());
+        return new Observed(
+                o.now(), o.operatorStart(), o.jobs(), o.pods(), o.report(), blocked, o.evaluations(), o.frozenDigest());
     }
 
     /** Claims are read once, just before an attempt starts. */

@@ -10,6 +10,8 @@ import io.vlmoperator.api.resource.EvalJob;
 import io.vlmoperator.api.resource.PretrainJob;
 import io.vlmoperator.api.resource.SFTJob;
 import io.vlmoperator.api.run.Kind;
+import io.vlmoperator.api.status.Checkpoint;
+import io.vlmoperator.api.status.Progress;
 import io.vlmoperator.operator.model.RunStatus;
 import io.vlmoperator.operator.model.Subject;
 import io.vlmoperator.operator.policy.References;
@@ -120,6 +122,11 @@ public final class Neighbours implements AutoCloseable {
 
         @Override
         public void onUpdate(T old, T resource) {
+            if (told(resource).isPresent() && !told(resource).equals(told(old))) {
+                // A replica that does not lead was told of a checkpoint.
+                var changed = Subjects.of(resource);
+                news.about(changed.kind(), changed.namespace(), changed.name());
+            }
             if (!outward(Subjects.of(old).status())
                     .equals(outward(Subjects.of(resource).status()))) {
                 wake(resource);
@@ -129,6 +136,10 @@ public final class Neighbours implements AutoCloseable {
         @Override
         public void onDelete(T resource, boolean unknown) {
             wake(resource);
+        }
+
+        private Optional<Checkpoint> told(T resource) {
+            return Subjects.of(resource).status().progress().map(Progress::checkpoint);
         }
 
         private List<Object> outward(RunStatus s) {

@@ -16,6 +16,8 @@ import java.util.Optional;
  * @param report the newest progress report
  * @param references what the spec refers to
  * @param evaluations EvalJobs that this resource owns
+ * @param frozenDigest of what the last attempt was made with, read where its Job is gone: the Job of a stopped attempt is deleted,
+ *     its frozen job is not
  */
 public record Observed(
         Instant now,
@@ -24,7 +26,8 @@ public record Observed(
         List<WorkerPod> pods,
         Optional<Report> report,
         Resolution references,
-        List<Evaluation> evaluations) {
+        List<Evaluation> evaluations,
+        Optional<String> frozenDigest) {
     public Observed {
         jobs = jobs.stream()
                 .sorted(Comparator.comparingInt(AttemptJob::attempt))

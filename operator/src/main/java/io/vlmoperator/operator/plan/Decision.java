@@ -42,6 +42,8 @@ final class Decision {
     private static final Duration POD_CACHE_LAG = Duration.ofSeconds(10);
     /** After the grace period and this, the fence in storage has to keep old workers out. */
     private static final Duration OLD_WORKERS = Duration.ofSeconds(60);
+    /** So often an edited failed resource that can't start is looked at. */
+    private static final Duration REOPEN_AGAIN = Duration.ofSeconds(15);
 
     private final Subject subject;
     private final Observed observed;
@@ -282,13 +284,24 @@ final class Decision {
         return false;
     }
 
+    /** A failed resource goes on, if the edit was enough for that. */
     private Plan reopen() {
-        restarts = Restart.refill(restarts);
-        finishedAt = Optional.empty();
-        return observed.references() instanceof Resolution.Ready ready
-                        && !subject.work().suspend()
-                ? start(ready)
-                : finished();
+        if (subject.work().suspend()) {
+            // Lifting the suspension is one more edit.
+            return finished();
+        }
+        if (ActiveDeadline.check(subject, observed) instanceof Deadline.Over over) {
+            return fail(over.reason(), over.message() + "; raise it, and the work goes on");
+        }
+        if (observed.references() instanceof Resolution.Ready ready) {
+            restarts = Restart.refill(restarts);
+            finishedAt = Optional.empty();
+            return start(ready);
+        }
+        // What could not be started now (a claim is missing, a request was refused) is started later: the edit must not
+        // count as seen.
+        var still = finished();
+        return new Plan(still.actions(), Optional.empty(), Optional.of(now.plus(REOPEN_AGAIN)));
     }
 
     private Plan fail(Reason reason, String message) {

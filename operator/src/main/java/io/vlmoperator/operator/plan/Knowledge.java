@@ -8,6 +8,7 @@ import io.vlmoperator.api.status.BenchmarkResult;
 import io.vlmoperator.api.status.Checkpoint;
 import io.vlmoperator.api.status.Checkpoints;
 import io.vlmoperator.api.status.Export;
+import io.vlmoperator.api.status.Progress;
 import io.vlmoperator.operator.model.Observed;
 import io.vlmoperator.operator.model.Subject;
 import io.vlmoperator.operator.model.WorkerPod;
@@ -80,8 +81,10 @@ record Knowledge(
                 .filter(Objects::nonNull)
                 .max(Comparator.naturalOrder())
                 .orElse(-1L);
-        words.stream()
-                .map(TerminationMessage::checkpoint)
+        Stream.concat(
+                        // Told to a replica that does not lead.
+                        subject.status().progress().map(Progress::checkpoint).stream(),
+                        words.stream().map(TerminationMessage::checkpoint))
                 .filter(checkpoint -> checkpoint != null && checkpoint.step() != null && checkpoint.step() > floor)
                 .forEach(known::add);
         var byStep = new LinkedHashMap<Long, Checkpoint>();

@@ -5,7 +5,9 @@ import io.vlmoperator.operator.model.Observed;
 import io.vlmoperator.operator.model.Subject;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Comparator;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * The step clock: an attempt that has reported and then stays silent for {@code failure.stepDeadlineSeconds} is ended. It begins anew
@@ -17,13 +19,15 @@ public final class Hang {
     /** When the attempt was last heard; empty before its first report. */
     public static Optional<Instant> lastHeard(Subject subject, Observed observed, int attempt) {
         var memory = observed.report(attempt).map(Observed.Report::receivedAt);
-        // After a restart of the operator the status remembers that there was a report.
+        // After a restart of the operator, and when another replica was told, the status knows that there was a report.
         var status = subject.status()
                 .progress()
                 .filter(progress -> progress.attempt() != null && progress.attempt() == attempt)
                 .map(Progress::updatedAt)
                 .map(Instant::parse);
-        return memory.or(() -> status)
+        // The newer of both: while another replica takes the reports, this one's memory stands still.
+        return Stream.concat(memory.stream(), status.stream())
+                .max(Comparator.naturalOrder())
                 .map(heard -> heard.isBefore(observed.operatorStart()) ? observed.operatorStart() : heard);
     }
 

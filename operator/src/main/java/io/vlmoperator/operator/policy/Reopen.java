@@ -1,11 +1,13 @@
 package io.vlmoperator.operator.policy;
 
+import io.vlmoperator.operator.model.AttemptJob;
 import io.vlmoperator.operator.model.Observed;
 import io.vlmoperator.operator.model.Subject;
+import java.util.Optional;
 
 /**
  * Finished stays finished, with one exception: a failed resource tries again when {@code workers} or {@code failure} were edited since
- * its last attempt was made (more memory, a larger budget). Deleted children never bring anything back to life.
+ * its last attempt was made (more memory, a larger budget, a later deadline). Deleted children never bring anything back to life.
  */
 public final class Reopen {
     private Reopen() {}
@@ -21,9 +23,16 @@ public final class Reopen {
                 .orElse(0L);
         return subject.generation() > seen
                 && status.lastAttempt()
-                        .flatMap(last -> observed.job(last.number()))
-                        .filter(job -> !job.retryDigest().isEmpty()
-                                && !job.retryDigest().equals(digest))
+                        .flatMap(last -> madeWith(observed, last.number()))
+                        .filter(before -> !before.equals(digest))
                         .isPresent();
+    }
+
+    /** What the attempt was made with: its Job says so, or, when a deadline deleted that, its frozen job. */
+    private static Optional<String> madeWith(Observed observed, int attempt) {
+        return observed.job(attempt)
+                .map(AttemptJob::retryDigest)
+                .filter(known -> !known.isEmpty())
+                .or(observed::frozenDigest);
     }
 }

@@ -1,6 +1,7 @@
 package io.vlmoperator.operator.progress;
 
 import io.vlmoperator.api.run.ProgressReport;
+import io.vlmoperator.api.status.Checkpoint;
 import io.vlmoperator.api.status.Progress;
 import io.vlmoperator.operator.engine.StatusWriter;
 import io.vlmoperator.operator.model.Subject;
@@ -11,6 +12,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -18,6 +20,7 @@ import java.util.Map;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 import org.jboss.logging.Logger;
 
 /**
@@ -32,8 +35,11 @@ public final class ProgressWriter implements AutoCloseable {
     private static final Logger LOG = Logger.getLogger(ProgressWriter.class);
     private static final int MOST = 20_000;
 
+    private static final int LONGEST_LOCATION = 300;
+
     private final Sink sink;
     private final Clock clock;
+    private final BooleanSupplier leads;
     private final ScheduledExecutorService timer = Executors.newSingleThreadScheduledExecutor(run -> {
         var thread = new Thread(run, "progress-writer");
         thread.setDaemon(true);
@@ -58,9 +64,11 @@ public final class ProgressWriter implements AutoCloseable {
         void write(Subject subject, Progress progress);
     }
 
-    public ProgressWriter(Sink sink, Clock clock) {
+    /** @param leads whether the reconcilers of this replica work */
+    public ProgressWriter(Sink sink, Clock clock, BooleanSupplier leads) {
         this.sink = sink;
         this.clock = clock;
+        this.leads = leads;
     }
 
     /** A sink that applies to the status with its own field manager. */
@@ -79,7 +87,7 @@ public final class ProgressWriter implements AutoCloseable {
     public void offer(Subject subject, ProgressReport report, Instant at) {
         synchronized (pending) {
             if (pending.size() < MOST || pending.containsKey(subject.uid())) {
-                pending.put(subject.uid(), new Pending(subject, progress(report, at)));
+                pending.put(subject.uid(), new Pending(subject, progress(report, at, leads.getAsBoolean())));
             }
         }
     }
@@ -118,7 +126,8 @@ public final class ProgressWriter implements AutoCloseable {
         }
     }
 
-    static Progress progress(ProgressReport r, Instant at) {
+    /** @param leads this replica's reconcilers see the report itself; otherwise they hear of its checkpoint by the status */
+    static Progress progress(ProgressReport r, Instant at, boolean leads) {
         return new Progress(
                 r.attempt(),
                 r.step(),
@@ -134,7 +143,18 @@ public final class ProgressWriter implements AutoCloseable {
                 Figures.readable(r.dataWait()),
                 r.etaSeconds(),
                 r.nonFinite(),
-                at.truncatedTo(ChronoUnit.SECONDS).toString());
+                at.truncatedTo(ChronoUnit.SECONDS).toString(),
+                leads ? null : newest(r));
+    }
+
+    /** Null without one, and for one whose place is so long that the status would grow too large: the last word tells it all the same. */
+    private static Checkpoint newest(ProgressReport r) {
+        return r.checkpoints().stream()
+                .filter(checkpoint -> checkpoint.step() != null)
+                .filter(checkpoint ->
+                        checkpoint.location() == null || checkpoint.location().length() <= LONGEST_LOCATION)
+                .max(Comparator.comparing(Checkpoint::step))
+                .orElse(null);
     }
 
     @Override

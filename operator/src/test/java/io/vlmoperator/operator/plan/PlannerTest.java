@@ -280,6 +280,18 @@ class PlannerTest {
     }
 
     @Test
+    void whatAnotherReplicaWasToldIsNoSilenceAndItsCheckpointCounts() {
+        live().reports(report("u-1", 1, 9, 90, checkpoint(50)));
+        var own = world.report;
+        world.after(50).reports(report("u-1", 1, 10, 100), checkpoint(80));
+        world.report = own;
+        world.after(50);
+        var status = world.pass();
+        assertPhase(status, Phase.Running, Reason.Running);
+        assertThat(status.latestStep()).isEqualTo(80);
+    }
+
+    @Test
     void theTimeWithoutAnOperatorIsNoSilence() {
         live().after(3600);
         world.operatorStart = world.now;
@@ -377,6 +389,61 @@ class PlannerTest {
         assertPhase(world.pass(), Phase.Starting, Reason.Starting);
         assertThat(world.started()).containsExactly(2);
         assertThat(world.subject.status().finishedAt()).isEmpty();
+    }
+
+    @Test
+    void afterTheActiveDeadlineARaisedOneLetsItGoOnAndAnotherEditSaysWhatIsMissing() {
+        live().after(86_400);
+        assertPhase(world.pass(), Phase.Failed, Reason.ActiveDeadlineExceeded);
+        assertThat(world.jobs).as("the deadline deleted the Job").isEmpty();
+        var finished = world.subject.status().finishedAt();
+        world.frozenDigest = Optional.of("digest");
+        world.after(100).edit("spec:", "spec:\n  ttlSecondsAfterFinished: 100000", PRETRAIN);
+        assertPhase(world.pass(), Phase.Failed, Reason.ActiveDeadlineExceeded);
+        world.edit("nodes: 2", "nodes: 4", PRETRAIN);
+        world.digest = "more nodes";
+        assertPhase(world.pass(), Phase.Failed, Reason.ActiveDeadlineExceeded);
+        assertThat(world.subject.status().condition("Failed").orElseThrow().message())
+                .contains("failure.activeDeadlineSeconds", "raise it");
+        assertThat(world.subject.status().finishedAt()).isEqualTo(finished);
+        assertThat(world.started()).isEmpty();
+        world.edit("activeDeadlineSeconds: 86400", "activeDeadlineSeconds: 200000", PRETRAIN);
+        world.digest = "more time";
+        assertPhase(world.pass(), Phase.Starting, Reason.Starting);
+        assertThat(world.started()).containsExactly(2);
+        assertThat(world.subject.status().finishedAt()).isEmpty();
+        assertPhase(world.after(60).pass(), Phase.Starting, Reason.Starting);
+    }
+
+    @Test
+    void afterTheStartupDeadlineAnEditLetsItGoOn() {
+        world.edit("maxInfrastructureRestarts: 4", "maxInfrastructureRestarts: 0", PRETRAIN);
+        world.pass();
+        world.runs(1).after(10_000);
+        assertPhase(world.pass(), Phase.Failed, Reason.RestartBudgetExceeded);
+        assertThat(world.jobs).isEmpty();
+        world.pods.clear();
+        world.frozenDigest = Optional.of("digest");
+        assertPhase(world.pass(), Phase.Failed, Reason.RestartBudgetExceeded);
+        world.edit("maxInfrastructureRestarts: 4", "maxInfrastructureRestarts: 1", PRETRAIN);
+        world.digest = "other";
+        assertPhase(world.pass(), Phase.Starting, Reason.Starting);
+        assertThat(world.started()).containsExactly(2);
+    }
+
+    @Test
+    void anEditThatCouldNotBeActedOnAtOnceIsNotForgotten() {
+        live().after(5).ends(1, State.Failed, ended(1, 0, 67, "Error", 9, word("DoesNotFit", "needs 20 GiB", 0)));
+        world.pass();
+        world.edit("nodes: 2", "nodes: 4", PRETRAIN);
+        world.digest = "other";
+        var ready = world.references;
+        world.references = new Resolution.Blocked(Reason.RequestFailed, "the server is away", false);
+        assertPhase(world.pass(), Phase.Failed, Reason.DoesNotFit);
+        assertThat(world.last.again()).isPresent();
+        world.references = ready;
+        assertPhase(world.after(15).pass(), Phase.Starting, Reason.Starting);
+        assertThat(world.started()).containsExactly(2);
     }
 
     @Test

@@ -4,6 +4,7 @@ import static io.vlmoperator.operator.Fixtures.T0;
 
 import io.vlmoperator.api.run.FrozenJob.ResolvedDataset;
 import io.vlmoperator.api.run.ProgressReport;
+import io.vlmoperator.api.status.Checkpoint;
 import io.vlmoperator.api.status.Progress;
 import io.vlmoperator.operator.Fixtures;
 import io.vlmoperator.operator.model.AttemptJob;
@@ -32,6 +33,9 @@ final class World {
     Resolution references = new Resolution.Ready(
             List.of(new ResolvedDataset("captions", "pvc://data/packed", 1, "sha256:d")), Optional.empty(), List.of());
     String digest = "digest";
+    /** As the ConfigMap of the last attempt has it. */
+    Optional<String> frozenDigest = Optional.empty();
+
     Plan last = Plan.NOTHING;
 
     World(String yaml) {
@@ -42,7 +46,15 @@ final class World {
     RunStatus pass() {
         last = Planner.decide(
                 subject,
-                new Observed(now, operatorStart, List.copyOf(jobs.values()), pods, report, references, evaluations),
+                new Observed(
+                        now,
+                        operatorStart,
+                        List.copyOf(jobs.values()),
+                        pods,
+                        report,
+                        references,
+                        evaluations,
+                        frozenDigest),
                 digest);
         for (Action action : last.actions()) {
             switch (action) {
@@ -91,6 +103,11 @@ final class World {
     }
 
     World reports(ProgressReport body) {
+        return reports(body, null);
+    }
+
+    /** @param told the newest checkpoint, as a replica that does not lead writes it; null from one that does */
+    World reports(ProgressReport body, Checkpoint told) {
         report = Optional.of(new Observed.Report(body, now));
         var s = subject.status();
         status(new RunStatus(
@@ -113,7 +130,8 @@ final class World {
                         null,
                         null,
                         null,
-                        now.toString())),
+                        now.toString(),
+                        told)),
                 s.checkpoints(),
                 s.results(),
                 s.attempts(),

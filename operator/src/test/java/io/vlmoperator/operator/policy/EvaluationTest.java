@@ -21,7 +21,14 @@ class EvaluationTest {
     private static Optional<Evaluation.Wanted> next(
             Checkpoint latest, boolean complete, Observed.Evaluation... children) {
         var observed = new Observed(
-                T0, T0, List.of(), List.of(), Optional.empty(), Resolution.Ready.NOTHING, List.of(children));
+                T0,
+                T0,
+                List.of(),
+                List.of(),
+                Optional.empty(),
+                Resolution.Ready.NOTHING,
+                List.of(children),
+                Optional.empty());
         return Evaluation.next(subject(YAML), observed, Optional.of(latest), complete);
     }
 

@@ -2,10 +2,12 @@ package io.vlmoperator.operator.progress;
 
 import static io.vlmoperator.operator.Fixtures.PRETRAIN;
 import static io.vlmoperator.operator.Fixtures.T0;
+import static io.vlmoperator.operator.Fixtures.checkpoint;
 import static io.vlmoperator.operator.Fixtures.report;
 import static io.vlmoperator.operator.Fixtures.subject;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.vlmoperator.api.status.Progress;
 import io.vlmoperator.operator.TestClock;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -15,14 +17,18 @@ import org.junit.jupiter.api.Test;
 class ProgressWriterTest {
     private final TestClock clock = new TestClock(T0);
     private final List<String> written = new ArrayList<>();
+    private final List<Progress> progresses = new ArrayList<>();
+    private boolean leads = true;
     private final ProgressWriter writer = new ProgressWriter(
             (subject, progress) -> {
+                progresses.add(progress);
                 written.add(subject.uid() + "@" + progress.step());
                 if (subject.uid().equals("broken")) {
                     throw new IllegalStateException("the server is away");
                 }
             },
-            clock);
+            clock,
+            () -> leads);
 
     private void offer(String uid, long step) {
         writer.offer(subject(PRETRAIN.replace("uid: u-1", "uid: " + uid)), report(uid, 1, step, step), clock.instant());
@@ -66,5 +72,17 @@ class ProgressWriterTest {
         writer.flush("a");
         writer.tick();
         assertThat(written).containsExactly("a@1", "a@2");
+    }
+
+    @Test
+    void onlyAReplicaThatDoesNotLeadPutsTheCheckpointIntoTheStatus() {
+        writer.offer(subject(PRETRAIN), report("u-1", 1, 1, 150, checkpoint(100)), clock.instant());
+        writer.tick();
+        leads = false;
+        clock.plus(ProgressWriter.PAUSE);
+        writer.offer(subject(PRETRAIN), report("u-1", 1, 2, 250, checkpoint(200), checkpoint(100)), clock.instant());
+        writer.tick();
+        assertThat(progresses.getFirst().checkpoint()).isNull();
+        assertThat(progresses.getLast().checkpoint()).isEqualTo(checkpoint(200));
     }
 }

@@ -57,7 +57,14 @@ class AttemptModelTest {
         var plan = Planner.decide(
                 subject,
                 new Observed(
-                        Instant.EPOCH, Instant.EPOCH, List.of(), List.of(), Optional.empty(), references, List.of()),
+                        Instant.EPOCH,
+                        Instant.EPOCH,
+                        List.of(),
+                        List.of(),
+                        Optional.empty(),
+                        references,
+                        List.of(),
+                        Optional.empty()),
                 "digest");
         var start = (Action.StartAttempt) plan.actions().getFirst();
         return new AttemptModel(subject, start.job(), start.locations(), "digest", SETTINGS);

@@ -13,13 +13,13 @@ import java.util.function.Consumer;
 import java.util.stream.Stream;
 
 /** The manifests of examples/emoji, made small enough for a test: the same fields, smaller numbers. */
-final class Manifests {
+public final class Manifests {
     private static final ObjectMapper YAML = new ObjectMapper(new YAMLFactory());
 
     private Manifests() {}
 
     /** In the order of their file names. */
-    static List<ObjectNode> small(Path examples) {
+    public static List<ObjectNode> small(Path examples) {
         try (Stream<Path> files = Files.list(examples)) {
             return files.filter(file -> file.toString().endsWith(".yaml"))
                     .sorted()
@@ -32,7 +32,7 @@ final class Manifests {
     }
 
     /** The one of a kind (the first, when there are several), changed. */
-    static ObjectNode one(List<ObjectNode> all, String kind, Consumer<ObjectNode> change) {
+    public static ObjectNode one(List<ObjectNode> all, String kind, Consumer<ObjectNode> change) {
         ObjectNode found = all.stream()
                 .filter(manifest -> manifest.get("kind").asText().equals(kind))
                 .findFirst()
@@ -42,7 +42,8 @@ final class Manifests {
         return found;
     }
 
-    static ObjectNode spec(JsonNode manifest) {
+    /** Its spec. */
+    public static ObjectNode spec(JsonNode manifest) {
         return (ObjectNode) manifest.get("spec");
     }
 

@@ -97,12 +97,18 @@ public final class CheckpointWriter {
 
     /** Adds the tokenizer, so that the folder is all that is needed to go on. */
     public Manifest.FileEntry writeTokenizer(long step, byte[] tokenizer) throws IOException {
+        run.check(attempt);
         Path file = folder(step).resolve(TOKENIZER);
-        Path temporary = Durable.temporary(file);
-        faults.before("write", temporary);
-        Files.write(temporary, tokenizer);
-        Durable.forceFile(temporary);
-        return finish(temporary, file);
+        Path temporary = temporary(file);
+        try {
+            faults.before("write", temporary);
+            Files.write(temporary, tokenizer);
+            faults.before("force", temporary);
+            Durable.forceFile(temporary);
+            return finish(temporary, file);
+        } finally {
+            remove(temporary);
+        }
     }
 
     /**
@@ -114,9 +120,18 @@ public final class CheckpointWriter {
     public String publish(RunFolder.Fence fence, Manifest manifest) throws IOException {
         Path file = run.stepFolder(manifest.step()).resolve("manifest-%05d.json".formatted(attempt));
         byte[] json = Json.bytes(manifest);
-        faults.before("publish", file);
-        fence.check();
-        Durable.write(file, json);
+        Path temporary = temporary(file);
+        try {
+            faults.before("write", temporary);
+            Files.write(temporary, json);
+            faults.before("force", temporary);
+            Durable.forceFile(temporary);
+            faults.before("publish", file);
+            fence.check();
+            Durable.rename(temporary, file);
+        } finally {
+            remove(temporary);
+        }
         return Json.digest(json);
     }
 
@@ -127,21 +142,45 @@ public final class CheckpointWriter {
     private Manifest.FileEntry write(
             long step, String name, Map<String, String> metadata, List<SafetensorsWriter.Item> items, Content content)
             throws IOException {
+        run.check(attempt);
         Path file = folder(step).resolve(name);
-        Path temporary = Durable.temporary(file);
-        faults.before("write", temporary);
-        Files.deleteIfExists(temporary);
-        try (SafetensorsWriter writer = new SafetensorsWriter(temporary, metadata, items)) {
-            content.write(writer);
-            faults.before("force", temporary);
-            writer.finish();
+        Path temporary = temporary(file);
+        try {
+            faults.before("write", temporary);
+            Files.deleteIfExists(temporary);
+            try (SafetensorsWriter writer = new SafetensorsWriter(temporary, metadata, items)) {
+                content.write(writer);
+                faults.before("force", temporary);
+                writer.finish();
+            }
+            return finish(temporary, file);
+        } finally {
+            remove(temporary);
         }
-        return finish(temporary, file);
+    }
+
+    /** A name that no other attempt writes to, whatever the name of the file. */
+    private Path temporary(Path file) {
+        return file.resolveSibling("." + file.getFileName() + ".%05d.tmp".formatted(attempt));
+    }
+
+    /** What a failed save leaves would take the room that the next one needs: on a full disk that is the difference. */
+    private void remove(Path temporary) {
+        try {
+            if (Files.exists(temporary)) {
+                faults.before("delete", temporary);
+                Files.deleteIfExists(temporary);
+            }
+        } catch (IOException e) {
+            // The save has failed already, and says why; what is left goes with the folder.
+            return;
+        }
     }
 
     private Manifest.FileEntry finish(Path temporary, Path file) throws IOException {
         String digest = Durable.digest(temporary);
         faults.before("rename", file);
+        run.check(attempt);
         Durable.rename(temporary, file);
         return new Manifest.FileEntry(file.getFileName().toString(), Files.size(file), digest);
     }

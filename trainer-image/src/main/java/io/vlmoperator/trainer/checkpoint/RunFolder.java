@@ -88,13 +88,21 @@ public final class RunFolder {
          * @throws TrainerException Fenced when a newer attempt owns the run
          */
         public void check() throws IOException {
-            int owner = owner().orElse(0);
-            if (owner > attempt) {
-                throw new TrainerException(
-                        ExitCode.Fenced,
-                        "attempt " + owner + " owns " + folder + " now; attempt " + attempt
-                                + " publishes nothing more");
-            }
+            RunFolder.this.check(attempt);
+        }
+    }
+
+    /**
+     * For ranks that own no fence: their attempt must not have been replaced.
+     *
+     * @throws TrainerException Fenced when a newer attempt owns the run
+     */
+    void check(int attempt) throws IOException {
+        int owner = owner().orElse(0);
+        if (owner > attempt) {
+            throw new TrainerException(
+                    ExitCode.Fenced,
+                    "attempt " + owner + " owns " + folder + " now; attempt " + attempt + " publishes nothing more");
         }
     }
 

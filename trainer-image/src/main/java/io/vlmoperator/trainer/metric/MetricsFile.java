@@ -25,18 +25,25 @@ public final class MetricsFile implements AutoCloseable {
     }
 
     /**
-     * Opens the file for appending and cuts off the records after a step, which a resumed run makes again, and a line that a crash has
-     * left unfinished.
+     * Opens the file for appending without the records after a step, which a resumed run makes again, and without a line that a crash has
+     * left unfinished. What stays is copied into a file of its own, renamed into place: a replaced attempt that wakes up writes into the
+     * old one, which nobody sees any more.
      *
      * @param step the last completed step; 0 for a fresh start
      */
     public static MetricsFile resume(Path file, long step) throws IOException {
         Files.createDirectories(file.toAbsolutePath().getParent());
         long keep = Files.exists(file) ? bytesUpTo(file, step) : 0;
-        FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-        channel.truncate(keep);
-        channel.position(keep);
-        return new MetricsFile(channel);
+        Path own = OwnFile.copy(file, keep);
+        FileChannel channel = FileChannel.open(own, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        try {
+            channel.position(keep);
+            OwnFile.publish(own, file);
+            return new MetricsFile(channel);
+        } catch (IOException e) {
+            channel.close();
+            throw e;
+        }
     }
 
     private static long bytesUpTo(Path file, long step) throws IOException {

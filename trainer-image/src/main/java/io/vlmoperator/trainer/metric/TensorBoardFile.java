@@ -27,12 +27,15 @@ public final class TensorBoardFile implements AutoCloseable {
     }
 
     /**
+     * Begins a file of this attempt. The files of earlier ones stay as they are, whatever those attempts still write.
+     *
      * @param folder of the event files
      * @param attempt part of the name
      * @param step first step that this file will tell of
      */
     public static TensorBoardFile create(Path folder, int attempt, long step, double wallSeconds) throws IOException {
         Files.createDirectories(folder);
+        OwnFile.takeOver(folder, "events.out.tfevents.");
         Path file = folder.resolve("events.out.tfevents.%010d.attempt-%05d".formatted((long) wallSeconds, attempt));
         TensorBoardFile board = new TensorBoardFile(FileChannel.open(
                 file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE));

@@ -80,11 +80,22 @@ final class Saver {
         if (fence.isPresent()) {
             for (RunFolder.Complete complete : run.complete()) {
                 if (complete.step() <= step) {
-                    Manifest manifest = complete.read();
-                    known.put(complete.step(), describe(manifest, Durable.digest(complete.manifest())));
+                    list(complete);
                 }
             }
             publishFacts();
+        }
+    }
+
+    /** One that can't be read must not keep the run from going on with a newer one. */
+    private void list(RunFolder.Complete complete) {
+        try {
+            Manifest manifest = complete.read();
+            known.put(complete.step(), describe(manifest, Durable.digest(complete.manifest())));
+        } catch (IOException e) {
+            String line = "checkpoint of step " + complete.step() + " is not listed: " + e.getMessage();
+            log.accept(line);
+            facts.warn(line);
         }
     }
 

@@ -16,18 +16,26 @@ final class StepLog implements AutoCloseable {
     private static final Path STATUS = Path.of("/proc/self/status");
     /** Share of the newest step in the running mean of seconds. */
     private static final double NEWEST = 0.1;
+    /** The fence is looked at so often: an attempt that stood still for less has hardly been replaced, and its files are detached. */
+    private static final long FENCE_NANOS = 1_000_000_000L;
 
     private final Trainer.Context context;
+    private final Optional<RunFolder.Fence> fence;
     private final long steps;
     private final Optional<MetricsFile> metrics;
     private final Optional<TensorBoardFile> board;
     private double meanSeconds;
     private double lastLoss = Double.NaN;
+    private long checked = System.nanoTime();
 
-    StepLog(Trainer.Context context, RunFolder run, boolean leads, long resumed, long steps) throws IOException {
+    /** @param fence of the rank that leads; empty on the others, which write nothing */
+    StepLog(Trainer.Context context, RunFolder run, Optional<RunFolder.Fence> fence, long resumed, long steps)
+            throws IOException {
         this.context = context;
+        this.fence = fence;
         this.steps = steps;
-        if (leads) {
+        if (fence.isPresent()) {
+            fence.get().check();
             metrics = Optional.of(MetricsFile.resume(run.path().resolve("metrics.jsonl"), resumed));
             board = Optional.of(TensorBoardFile.create(
                     run.path().resolve("tensorboard"), context.job().attempt(), resumed + 1, now()));
@@ -60,6 +68,7 @@ final class StepLog implements AutoCloseable {
                 Math.round((steps - step) * meanSeconds),
                 residentMiB());
         if (metrics.isPresent()) {
+            checkFence();
             metrics.get().write(record);
             Map<String, Double> scalars = new LinkedHashMap<>();
             scalars.put("train/loss", record.loss());
@@ -72,6 +81,15 @@ final class StepLog implements AutoCloseable {
             context.log().accept(record.line());
         }
         return record;
+    }
+
+    /** An attempt that was replaced while it stood still ends at its next step, not only at its next checkpoint. */
+    private void checkFence() throws IOException {
+        long now = System.nanoTime();
+        if (now - checked >= FENCE_NANOS) {
+            fence.orElseThrow().check();
+            checked = now;
+        }
     }
 
     private static double now() {

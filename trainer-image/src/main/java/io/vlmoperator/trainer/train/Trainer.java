@@ -138,8 +138,9 @@ public final class Trainer {
                 }
                 saver.resume(start.step());
                 context.facts().resumed(start.step());
-                loop(model, optimizer, rows, saver, start.step(), tokens);
-                if (leads()) {
+                loop(model, optimizer, rows, saver, fence, start.step(), tokens);
+                if (fence.isPresent()) {
+                    fence.get().check();
                     export(model, tokenizerFile, tokenizer, saver.savedStep());
                 }
                 communicator.barrier();
@@ -249,6 +250,7 @@ public final class Trainer {
             FusedAdamW optimizer,
             RowSource rows,
             Saver saver,
+            Optional<RunFolder.Fence> fence,
             long resumed,
             long tokensBefore)
             throws IOException {
@@ -274,7 +276,7 @@ public final class Trainer {
         }
         long tokens = tokensBefore;
         try (Loader loader = new Loader(rows, share, resumed, steps);
-                StepLog stepLog = new StepLog(context, run, leads(), resumed, steps)) {
+                StepLog stepLog = new StepLog(context, run, fence, resumed, steps)) {
             for (long number = resumed; number < steps; number++) {
                 // The first step warms everything up.
                 context.watchdog()
