@@ -69,8 +69,12 @@ test-images: images tools ## the four resources end to end, with operator and tr
 crds: jdk ## write the CRDs (crds/crds, chart) and src/docs/api.md from the Java types
 	$(MVN) -pl crds test -Dtest=CrdFilesTest,ApiReferenceTest -Dvlm.crds.write=true
 
-bench-train: build ## tokens per second of the demo's training step, against transformers + torch
+bench-train: build ## training steps against transformers + torch: speed and memory (SHAPES=, PAIRS=, STEPS=, THREADS=)
 	@src/bench/bin/bench-train
+
+.PHONY: bench-full-size
+bench-full-size: build ## one forward and backward at the paper's true sizes in bf16; needs 12 GiB (THREADS=)
+	@OMP_WAIT_POLICY=PASSIVE trainer-image/bin/vlm-trainer bench-full-size --threads $(or $(THREADS),2) --json target/bench/full-size.json
 
 .PHONY: bench-generate
 bench-generate: build ## 256 new tokens with the cache of keys and values, against recomputing

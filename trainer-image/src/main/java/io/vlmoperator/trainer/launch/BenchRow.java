@@ -29,6 +29,16 @@ record BenchRow(String figure, double value, String unit, Double goal, Boolean m
         return new BenchRow(figure, round(ratio), "ratio", goal, ratio >= goal, peer);
     }
 
+    /** A value with nothing beside it. */
+    static BenchRow plain(String figure, double value, String unit) {
+        return new BenchRow(figure, round(value), unit, null, null, null);
+    }
+
+    /** A value that may not pass a goal. */
+    static BenchRow atMost(String figure, double value, String unit, double goal) {
+        return new BenchRow(figure, round(value), unit, goal, value <= goal, null);
+    }
+
     /** Four digits are more than any timing has. */
     private static double round(double value) {
         return Double.parseDouble(String.format(Locale.ROOT, "%.4g", value));

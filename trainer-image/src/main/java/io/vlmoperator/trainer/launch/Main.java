@@ -38,6 +38,8 @@ public final class Main {
                                               a training step on made-up samples: the demo's model, or one row (see make bench-train)
               bench-generate [--threads N] [--tokens N] [--pairs N] [--json FILE]
                                               an answer with the cache of keys and values, and without (see make bench-generate)
+              bench-full-size [--threads N] [--recompute None|Selective|Full] [--json FILE]
+                                              forward and backward at the paper's sizes; needs 12 GiB (see make bench-full-size)
               --version, --help
 
             A location pvc://CLAIM/path lies under the folder of --mount CLAIM=FOLDER (in a pod under /mnt/CLAIM).
@@ -88,6 +90,7 @@ public final class Main {
                 case "verify" -> verify(rest, out);
                 case "check" -> Check.run(rest, out);
                 case "bench-step" -> StepBench.run(rest, out);
+                case "bench-full-size" -> FullSizeBench.run(rest, out);
                 case "bench-generate" -> GenerateBench.run(rest, out);
                 case "--version" -> {
                     out.println("vlm-trainer " + version() + ", libtorch " + io.vlmoperator.trainer.op.Torch.VERSION);

@@ -130,7 +130,8 @@ final class StepBench {
         return ExitCode.Completed.code();
     }
 
-    private static <E extends Enum<E>> E choice(Arguments arguments, String name, Class<E> type, E otherwise) {
+    /** The value of an option that names a constant. */
+    static <E extends Enum<E>> E choice(Arguments arguments, String name, Class<E> type, E otherwise) {
         String given = arguments.one(name).orElse(otherwise.name());
         return Arrays.stream(type.getEnumConstants())
                 .filter(value -> value.name().equals(given))

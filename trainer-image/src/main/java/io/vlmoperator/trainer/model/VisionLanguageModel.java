@@ -16,8 +16,11 @@ import java.util.Set;
  * batch has {@link Batch#IMAGE}. Used by one thread.
  */
 public final class VisionLanguageModel {
-    /** Logits formed at a time, in elements: large enough for a fast product, small enough for a cache. */
+    /** Logits formed at a time, in elements: 16 MiB stay near the processor. */
     private static final int HEAD_CHUNK_ELEMENTS = 1 << 22;
+
+    /** Rows formed at a time at least: the gradient of the whole head is read and written once for each chunk. */
+    private static final int HEAD_CHUNK_ROWS = 256;
 
     private final ModelConfig config;
     private final Set<Part> trained;
@@ -26,7 +29,7 @@ public final class VisionLanguageModel {
     private final AveragePoolProjector projector;
     private final LanguageModel language;
 
-    private VisionLanguageModel(Scope scope, ModelConfig config, Set<Part> trained) {
+    private VisionLanguageModel(Scope scope, ModelConfig config, Set<Part> trained, DType stored) {
         this.config = config;
         this.trained = Set.copyOf(trained);
         List<Parameter> parameters = new ArrayList<>();
@@ -34,7 +37,7 @@ public final class VisionLanguageModel {
         parameters.addAll(AveragePoolProjector.parameters(
                 config.vision().hiddenSize(), config.language().hiddenSize()));
         parameters.addAll(LanguageModel.parameters(config.language()));
-        weights = new Weights(scope, parameters, trained);
+        weights = new Weights(scope, parameters, trained, stored);
         vision = new VisionTransformer(config.vision(), weights);
         projector = new AveragePoolProjector(config.projector(), config.vision().patchesPerSide(), weights);
         language = new LanguageModel(config.language(), weights, scope);
@@ -47,7 +50,17 @@ public final class VisionLanguageModel {
      * @param trained parts that get gradients; the others are frozen and build no graph
      */
     public static VisionLanguageModel create(Scope scope, ModelConfig config, Set<Part> trained) {
-        return new VisionLanguageModel(scope, config, trained);
+        return new VisionLanguageModel(scope, config, trained, DType.FLOAT32);
+    }
+
+    /**
+     * A model with random weights in BFLOAT16 and no master weights, as a worker has whose master weights lie elsewhere: it runs forward and
+     * backward, but can be neither updated nor saved. To measure with.
+     */
+    public static VisionLanguageModel forTiming(Scope scope, ModelConfig config, Set<Part> trained) {
+        VisionLanguageModel model = new VisionLanguageModel(scope, config, trained, DType.BFLOAT16);
+        model.weights.fillForTiming();
+        return model;
     }
 
     /** Fills parts with random weights that depend on the seed only; see {@link Initialization}. */
@@ -262,7 +275,12 @@ public final class VisionLanguageModel {
     }
 
     private int headChunk() {
-        return Math.max(16, HEAD_CHUNK_ELEMENTS / config.language().vocabSize());
+        return headChunk(config.language().vocabSize());
+    }
+
+    /** Rows of logits formed at a time. */
+    static int headChunk(int vocabulary) {
+        return Math.max(HEAD_CHUNK_ROWS, HEAD_CHUNK_ELEMENTS / vocabulary);
     }
 
     private static int[] before(int[] positions) {

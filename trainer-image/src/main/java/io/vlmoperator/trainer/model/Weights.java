@@ -19,6 +19,9 @@ import java.util.Set;
  * <p>Layers may compute in BFLOAT16 ({@link #computeIn}): then they see rounded copies, and the buffers are the master weights.
  */
 public final class Weights {
+    /** The standard deviation that Qwen2 and SigLIP start from. */
+    private static final double DEVIATION = 0.02;
+
     private record Place(Parameter parameter, boolean trained, long offset) {}
 
     private final Scope scope;
@@ -29,12 +32,17 @@ public final class Weights {
     private final Tensor frozen;
     private final List<Use> uses = new ArrayList<>();
     private Optional<Tensor> rounded = Optional.empty();
-    private DType computeType = DType.FLOAT32;
+    private DType computeType;
 
     /** What a layer was handed out. */
     private record Use(Tensor tensor, Place first, long count) {}
 
     Weights(Scope scope, List<Parameter> parameters, Set<Part> trained) {
+        this(scope, parameters, trained, DType.FLOAT32);
+    }
+
+    /** @param stored BFLOAT16 for weights that only compute: no optimizer, no checkpoint */
+    Weights(Scope scope, List<Parameter> parameters, Set<Part> trained, DType stored) {
         this.scope = scope;
         this.parameters = List.copyOf(parameters);
         long trainedCount = 0;
@@ -48,9 +56,10 @@ public final class Weights {
                 frozenCount += parameter.count();
             }
         }
-        values = scope.zeros(DType.FLOAT32, trainedCount);
+        computeType = stored;
+        values = scope.zeros(stored, trainedCount);
         gradients = scope.zeros(DType.FLOAT32, trainedCount);
-        frozen = scope.zeros(DType.FLOAT32, frozenCount);
+        frozen = scope.zeros(stored, frozenCount);
     }
 
     /** All parameters, in the order of the buffers. */
@@ -151,6 +160,21 @@ public final class Weights {
                             use.first().offset(),
                             use.count(),
                             use.tensor().shape()));
+        }
+    }
+
+    /** Fills all weights with values good enough to compute with: matrices and tables by a normal distribution, norms with 1. */
+    void fillForTiming() {
+        try (Scope local = scope.child()) {
+            for (Parameter parameter : parameters) {
+                Tensor view = view(parameter.name(), local);
+                if (parameter.shape().size() > 1) {
+                    local.ops().fillNormal(view, DEVIATION);
+                } else if (parameter.name().contains("norm") && parameter.name().endsWith("weight")) {
+                    local.ops().fill(view, 1);
+                }
+                view.close();
+            }
         }
     }
 

@@ -121,6 +121,16 @@ public final class Ops {
         run("zero", x);
     }
 
+    /** Sets every element. */
+    public void fill(Tensor x, double value) {
+        run("fill", x, value);
+    }
+
+    /** Draws every element from a normal distribution around 0, by libtorch's own generator. */
+    public void fillNormal(Tensor x, double deviation) {
+        run("fill_normal", x, deviation);
+    }
+
     /** Multiplies every element in place. */
     public void scale(Tensor x, double factor) {
         run("scale", x, factor);

@@ -14,7 +14,7 @@ import java.util.Locale;
 import java.util.Set;
 
 /** Counts the floating point operations of a step, and measures what this machine can do, for MFU. */
-final class Flops {
+public final class Flops {
     private static final int PEAK_SIDE = 768;
     /** Long enough that other work on the machine does not hit every try. */
     private static final long PEAK_NANOS = 500_000_000L;
@@ -27,7 +27,7 @@ final class Flops {
     private final double headPerTarget;
 
     /** Passes: 1 forward; each of the two backward products adds 1. */
-    Flops(ModelConfig config, List<Parameter> parameters, Set<Part> trained) {
+    public Flops(ModelConfig config, List<Parameter> parameters, Set<Part> trained) {
         VisionConfig v = config.vision();
         LanguageConfig l = config.language();
         double visionPasses = trained.contains(Part.VISION) ? 3 : 1;
@@ -59,7 +59,7 @@ final class Flops {
     }
 
     /** Operations of one micro-batch, forward and backward. Attention counts the causal half. */
-    double of(Batch batch) {
+    public double of(Batch batch) {
         double pairs = 0;
         for (int s = 0; s < batch.segments(); s++) {
             double length = batch.segmentStarts()[s + 1] - batch.segmentStarts()[s];
@@ -87,19 +87,24 @@ final class Flops {
                 PEAK_SIDE);
     }
 
-    /** Operations per second of a square matrix product in this process: the best try of half a second. */
+    /** Operations per second of a square FLOAT32 matrix product in this process: the best try of half a second. */
     static double measuredPeak() {
+        return measuredPeak(DType.FLOAT32, PEAK_SIDE);
+    }
+
+    /** Operations per second of a matrix product of {@code side} in this process: the best try of half a second, at least of three. */
+    public static double measuredPeak(DType type, int side) {
         double best = Double.MAX_VALUE;
         long end = System.nanoTime() + PEAK_NANOS;
         for (int i = 0; i < PEAK_TRIES && (i < 3 || System.nanoTime() < end); i++) {
             try (Scope scope = Scope.open()) {
-                Tensor a = scope.zeros(DType.FLOAT32, PEAK_SIDE, PEAK_SIDE);
-                Tensor b = scope.zeros(DType.FLOAT32, PEAK_SIDE, PEAK_SIDE);
+                Tensor a = scope.zeros(type, side, side);
+                Tensor b = scope.zeros(type, side, side);
                 long start = System.nanoTime();
                 scope.ops().linear(a, b);
                 best = Math.min(best, (System.nanoTime() - start) / 1e9);
             }
         }
-        return 2.0 * PEAK_SIDE * PEAK_SIDE * PEAK_SIDE / best;
+        return 2.0 * side * side * side / best;
     }
 }
