@@ -8,29 +8,54 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
+import java.util.stream.Collectors;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
 
 /**
  * Writes WebDataset shards: {@code KEY.png}, {@code KEY.txt} (the caption) and {@code KEY.json} ({@code uid}, {@code key} and
- * where the sample comes from), side by side. The bytes depend on the emoji alone: members have neither a time nor an owner.
+ * where the sample comes from), side by side. The bytes depend on the emoji and the seed alone: members have neither a time nor an
+ * owner.
+ *
+ * <p>A drawing is there {@code 1 + QUIZZES} times: once its caption is the name, otherwise a quiz, which lists four names and then
+ * repeats the right one. A model that only ever sees names learns to recite them and never to look one up in the text before it, which is what
+ * a multiple choice question asks for.
  */
 final class CaptionShards {
     static final int SAMPLES_PER_SHARD = 1_000;
 
+    /** Quizzes per drawing, by turns with random names and with names of the same category. */
+    static final int QUIZZES = 2;
+
     private CaptionShards() {}
 
     /**
+     * @param seed of the quizzes' wrong names and their order
      * @param folder an existing folder; receives {@code emoji-00000.tar} and so on
      * @return how many shards were written
      */
-    static int write(List<Emoji> emoji, Path folder) throws IOException {
-        List<Sample> samples = emoji.stream()
-                .flatMap(e -> trainedSets().stream().map(set -> new Sample(e, set)))
-                .toList();
+    static int write(List<Emoji> emoji, long seed, Path folder) throws IOException {
+        Map<String, List<Emoji>> byCategory = emoji.stream().collect(Collectors.groupingBy(Emoji::category));
+        Random random = new Random(Digests.seed(seed, "quizzes"));
+        List<Sample> samples = new ArrayList<>();
+        for (Emoji e : emoji) {
+            for (DrawingSet set : trainedSets()) {
+                samples.add(new Sample(e, set, "", e.name()));
+                for (int i = 0; i < QUIZZES; i++) {
+                    List<Emoji> pool = i % 2 == 0 ? emoji : byCategory.get(e.category());
+                    samples.add(new Sample(
+                            e,
+                            set,
+                            "-quiz" + i,
+                            Questions.choice(e, pool, random).quiz()));
+                }
+            }
+        }
         int shards = 0;
         for (int from = 0; from < samples.size(); from += SAMPLES_PER_SHARD) {
             Path shard = folder.resolve(String.format("emoji-%05d.tar", shards++));
@@ -43,14 +68,15 @@ final class CaptionShards {
         return List.of(DrawingSet.values()).stream().filter(DrawingSet::trained).toList();
     }
 
-    private record Sample(Emoji emoji, DrawingSet set) {
+    private record Sample(Emoji emoji, DrawingSet set, String suffix, String caption) {
         String key() {
-            return set.id() + "-" + emoji.id();
+            return set.id() + "-" + emoji.id() + suffix;
         }
 
-        /** 128 bits that name the picture, as DataComp's uids do. */
+        /** 128 bits that name the pair of picture and caption, as DataComp's uids do. */
         String uid() {
-            return Digests.sha256(NpmPackages.packageOf(set) + "/" + emoji.id()).substring(0, 32);
+            return Digests.sha256(NpmPackages.packageOf(set) + "/" + emoji.id() + suffix)
+                    .substring(0, 32);
         }
     }
 
@@ -70,7 +96,7 @@ final class CaptionShards {
                         tar,
                         sample.key() + ".png",
                         sample.emoji().drawing(sample.set()).png());
-                add(tar, sample.key() + ".txt", sample.emoji().name().getBytes(StandardCharsets.UTF_8));
+                add(tar, sample.key() + ".txt", sample.caption().getBytes(StandardCharsets.UTF_8));
                 add(tar, sample.key() + ".json", json.writeValueAsBytes(facts));
             }
         }

@@ -231,7 +231,17 @@ public final class EmojiCatalog {
         // Unicode 13 gave the man and the neutral person the same name in this table; the neutral one is the bare code
         // point.
         String name = entry.unified().equals("1f935") ? "person in tuxedo" : cleaned(entry.name());
-        return new Emoji(entry.unified(), name, entry.category(), drawings);
+        return new Emoji(entry.unified(), sentence(name), entry.category(), drawings);
+    }
+
+    /**
+     * The first character in upper case, the rest as it is. Only the first word of a name begins with a capital: the tokenizer can then
+     * have entries for words inside of a name that take the space before them, and none that joins a space with the beginning of a
+     * name, so that a name has the same tokens after a space as at the start of a line (see {@link TrainTokenizer}).
+     */
+    private static String sentence(String name) {
+        int first = name.offsetByCodePoints(0, 1);
+        return name.substring(0, first).toUpperCase(Locale.ROOT) + name.substring(first);
     }
 
     /** NFC, lower case, single spaces. */

@@ -19,7 +19,7 @@ import java.util.stream.Stream;
  * {@code prepare-emoji OUT}: writes the demo's data.
  *
  * <pre>
- * OUT/captions/emoji-00000.tar ...     WebDataset shards: Google's and Twitter's drawings with their names
+ * OUT/captions/emoji-00000.tar ...     WebDataset shards: Google's and Twitter's drawings with their names, also as quizzes
  * OUT/conversations.jsonl  OUT/images/ LLaVA-style conversations about the same drawings
  * OUT/benchmark/*.tsv                  VLMEvalKit tables of Facebook's drawings
  * OUT/tokenizer/                       the small tokenizer
@@ -30,7 +30,7 @@ import java.util.stream.Stream;
  */
 public final class PrepareEmoji {
     /** Grows when the content changes for the same packages, seed and limit. */
-    static final int FORMAT = 1;
+    static final int FORMAT = 2;
 
     static final String MANIFEST = "manifest.json";
     private static final List<String> OWN =
@@ -136,8 +136,8 @@ public final class PrepareEmoji {
         Map<String, Object> counts = new LinkedHashMap<>();
         counts.put("emoji", emoji.size());
         Files.createDirectories(out.resolve("captions"));
-        counts.put("captionShards", CaptionShards.write(emoji, out.resolve("captions")));
-        counts.put("captions", emoji.size() * CaptionShards.trainedSets().size());
+        counts.put("captionShards", CaptionShards.write(emoji, options.seed(), out.resolve("captions")));
+        counts.put("captions", emoji.size() * CaptionShards.trainedSets().size() * (1 + CaptionShards.QUIZZES));
         for (DrawingSet set : CaptionShards.trainedSets()) {
             Files.createDirectories(out.resolve("images").resolve(set.id()));
             for (Emoji e : emoji) {

@@ -10,6 +10,11 @@ final class Questions {
     static final String WHAT = "What is this?";
     static final String GROUP = "Which group does this belong to?";
 
+    /** The line above the options. */
+    static final String OPTIONS = "Options:\n";
+
+    static final String INSTRUCTION = "Please select the correct answer from the options above.";
+
     private Questions() {}
 
     /**
@@ -33,13 +38,20 @@ final class Questions {
 
         /** Question, options and instruction, worded as VLMEvalKit words them for a multiple choice table. */
         String prompt(String question) {
-            StringBuilder text =
-                    new StringBuilder("Question: ").append(question).append("\nOptions:\n");
+            return "Question: " + question + "\n" + listed() + INSTRUCTION;
+        }
+
+        /** A caption that lists the options and then names the right one. */
+        String quiz() {
+            return listed() + options.get(answer);
+        }
+
+        private String listed() {
+            StringBuilder text = new StringBuilder(OPTIONS);
             for (int i = 0; i < options.size(); i++) {
                 text.append(letter(i)).append(". ").append(options.get(i)).append('\n');
             }
-            return text.append("Please select the correct answer from the options above.")
-                    .toString();
+            return text.toString();
         }
     }
 

@@ -59,8 +59,9 @@ public final class TrainTokenizer {
     }
 
     /**
-     * Names as they stand in captions and answers (first on a line) and in options (after a space), the categories, and the fixed
-     * wording of questions and chat turns.
+     * Names as they stand at the start of a line, the categories, and the fixed wording of questions and chat turns. No text has a
+     * capital after a space: whatever begins with one (a name, a sentence) then has the same tokens after a space, as an option has it,
+     * as at the start of a line, where answers begin. What a model reads among the options it can so copy token by token.
      */
     static String corpus(List<Emoji> emoji) {
         Map<String, Integer> texts = new LinkedHashMap<>();
@@ -68,15 +69,20 @@ public final class TrainTokenizer {
                 "system\nYou are a helpful assistant.",
                 "user\n",
                 "assistant\n",
+                "Question:",
                 Questions.WHAT,
                 Questions.GROUP,
-                new Questions.Choice(List.of("", "", "", ""), 0).prompt(Questions.WHAT))) {
+                Questions.OPTIONS,
+                "A.",
+                "B.",
+                "C.",
+                "D.",
+                Questions.INSTRUCTION)) {
             texts.put(frame, FRAME_COUNT);
         }
         for (Emoji e : emoji) {
             texts.merge(e.category(), 1, Integer::sum);
             texts.merge(e.name(), 1, Integer::sum);
-            texts.merge(" " + e.name(), 1, Integer::sum);
         }
         StringBuilder lines = new StringBuilder();
         texts.forEach((text, count) -> lines.append(count)

@@ -41,11 +41,11 @@ class PrepareEmojiTest {
     @Test
     void keepsCompleteEmojiAndCountsTheOthersByReason() {
         assertThat(catalog.emoji()).hasSize(10);
-        assertThat(catalog.emoji().getFirst().name()).isEqualTo("shape number a");
+        assertThat(catalog.emoji().getFirst().name()).isEqualTo("Shape number a");
         assertThat(catalog.emoji().getFirst().category()).isEqualTo("food & drink");
         assertThat(catalog.leftOut())
                 .isEqualTo(Map.of("SkinToneSwatch", 1, "LacksADrawing", 1, "SameDrawingAsAnOlderEmoji", 1));
-        assertThat(catalog.emoji()).extracting(Emoji::name).doesNotContain("twin");
+        assertThat(catalog.emoji()).extracting(Emoji::name).doesNotContain("Twin");
     }
 
     @Test
@@ -61,22 +61,51 @@ class PrepareEmojiTest {
     @Test
     void everyShardSampleHasPictureCaptionAndUid() throws IOException {
         Map<String, byte[]> members = prepare("out").captionMembers();
-        assertThat(members).hasSize(10 * 2 * 3);
+        assertThat(members).hasSize(10 * 2 * 3 * 3);
         Set<String> uids = new HashSet<>();
         for (Emoji emoji : catalog.emoji()) {
             for (DrawingSet set : List.of(DrawingSet.GOOGLE, DrawingSet.TWITTER)) {
+                for (String quiz : List.of("", "-quiz0", "-quiz1")) {
+                    String key = set.id() + "-" + emoji.id() + quiz;
+                    assertThat(members.get(key + ".png"))
+                            .isEqualTo(emoji.drawing(set).png());
+                    JsonNode facts = new ObjectMapper().readTree(members.get(key + ".json"));
+                    assertThat(facts.path("key").asText()).isEqualTo(key);
+                    assertThat(facts.path("uid").asText()).matches("[0-9a-f]{32}");
+                    uids.add(facts.path("uid").asText());
+                }
                 String key = set.id() + "-" + emoji.id();
-                assertThat(members.get(key + ".png"))
-                        .isEqualTo(emoji.drawing(set).png());
-                assertThat(new String(members.get(key + ".txt"), StandardCharsets.UTF_8))
-                        .isEqualTo(emoji.name());
-                JsonNode facts = new ObjectMapper().readTree(members.get(key + ".json"));
-                assertThat(facts.path("key").asText()).isEqualTo(key);
-                assertThat(facts.path("uid").asText()).matches("[0-9a-f]{32}");
-                uids.add(facts.path("uid").asText());
+                assertThat(text(members, key)).isEqualTo(emoji.name());
+                assertThat(quizOptions(text(members, key + "-quiz0"), emoji)).hasSize(4);
+                assertThat(quizOptions(text(members, key + "-quiz1"), emoji))
+                        .hasSize(4)
+                        .isSubsetOf(catalog.emoji().stream()
+                                .filter(e -> e.category().equals(emoji.category()))
+                                .map(Emoji::name)
+                                .toList());
             }
         }
-        assertThat(uids).as("distinct uids").hasSize(20);
+        assertThat(uids).as("distinct uids").hasSize(10 * 2 * 3);
+    }
+
+    private static String text(Map<String, byte[]> members, String key) {
+        return new String(members.get(key + ".txt"), StandardCharsets.UTF_8);
+    }
+
+    /** The options of a quiz, after a look at its form: a heading, one line per letter, the right name. */
+    private static Set<String> quizOptions(String caption, Emoji right) {
+        List<String> lines = caption.lines().toList();
+        assertThat(lines).hasSize(6);
+        assertThat(lines.getFirst()).isEqualTo("Options:");
+        assertThat(lines.getLast()).isEqualTo(right.name());
+        Set<String> options = new HashSet<>();
+        for (int i = 0; i < 4; i++) {
+            String letter = "ABCD".charAt(i) + ". ";
+            assertThat(lines.get(1 + i)).startsWith(letter);
+            options.add(lines.get(1 + i).substring(letter.length()));
+        }
+        assertThat(options).contains(right.name());
+        return options;
     }
 
     @Test
@@ -161,7 +190,14 @@ class PrepareEmojiTest {
         assertThat(other.get("conversations.jsonl"))
                 .isNotEqualTo(first.digests().get("conversations.jsonl"));
         assertThat(other.get("captions/emoji-00000.tar"))
-                .isEqualTo(first.digests().get("captions/emoji-00000.tar"));
+                .as("quizzes")
+                .isNotEqualTo(first.digests().get("captions/emoji-00000.tar"));
+        Map<String, byte[]> before = first.captionMembers();
+        new Prepared(out).captionMembers().forEach((name, bytes) -> {
+            if (!name.endsWith(".txt") || !name.contains("-quiz")) {
+                assertThat(bytes).as(name).isEqualTo(before.get(name));
+            }
+        });
     }
 
     @Test

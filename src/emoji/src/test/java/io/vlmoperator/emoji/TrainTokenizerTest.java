@@ -8,6 +8,8 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -30,6 +32,36 @@ class TrainTokenizerTest {
                 .as("a chat header is short")
                 .hasSize(2);
         assertThat(String.join("", BpeTrainer.encode(bpe, "grinning face"))).isEqualTo("grinningĠface");
+    }
+
+    /** Else a model could not copy an option token by token: it would have to respell it. */
+    @Test
+    void aNameHasTheSameTokensAsAnOptionAsAnAnswerAndAsACaption() throws IOException {
+        Map<String, Integer> texts =
+                TrainTokenizer.readCorpus(RealDataTest.tokenizer().resolve(TrainTokenizer.CORPUS));
+        BpeTrainer.Bpe bpe = BpeTrainer.train(texts, TrainTokenizer.SIZE - TrainTokenizer.ADDED.size());
+        List<String> names = texts.entrySet().stream()
+                .filter(text -> text.getValue() == 1)
+                .map(Map.Entry::getKey)
+                .toList();
+        assertThat(names).hasSize(1821);
+        List<String> different = new ArrayList<>();
+        for (String name : names) {
+            List<String> tokens = BpeTrainer.encode(bpe, name);
+            String where = "Options:\nA. " + name + "\nB. " + name + "\nassistant\n" + name;
+            List<String> expected = new ArrayList<>(BpeTrainer.encode(bpe, "Options:\nA."));
+            expected.add("Ġ");
+            expected.addAll(tokens);
+            expected.addAll(BpeTrainer.encode(bpe, "\nB."));
+            expected.add("Ġ");
+            expected.addAll(tokens);
+            expected.addAll(BpeTrainer.encode(bpe, "\nassistant\n"));
+            expected.addAll(tokens);
+            if (!BpeTrainer.encode(bpe, where).equals(expected)) {
+                different.add(name + ": " + BpeTrainer.encode(bpe, where));
+            }
+        }
+        assertThat(different).isEmpty();
     }
 
     @Test
