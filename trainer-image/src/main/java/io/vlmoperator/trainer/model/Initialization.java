@@ -82,10 +82,8 @@ final class Initialization {
     private static void copyTransposed(MemorySegment from, MemorySegment to, int size, double scale) {
         for (long row = 0; row < size; row++) {
             for (long column = 0; column < size; column++) {
-                to.setAtIndex(
-                        JAVA_FLOAT,
-                        row * size + column,
-                        (float) (scale * from.getAtIndex(JAVA_FLOAT, column * size + row)));
+                to.setAtIndex(JAVA_FLOAT, row * size + column, (float)
+                        (scale * from.getAtIndex(JAVA_FLOAT, column * size + row)));
             }
         }
     }

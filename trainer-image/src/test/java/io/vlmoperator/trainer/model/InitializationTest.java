@@ -61,8 +61,10 @@ class InitializationTest {
                     assertThat(output[row * width + column]).isEqualTo((float) (scale * values[column * width + row]));
                 }
             }
-            float[] grouped =
-                    model(scope, width, LAYERS, 2).weights().view(LAYER + "o_proj.weight", scope).floats();
+            float[] grouped = model(scope, width, LAYERS, 2)
+                    .weights()
+                    .view(LAYER + "o_proj.weight", scope)
+                    .floats();
             assertThat(deviation(grouped))
                     .as("drawn, with the deviation that the transpose has")
                     .isCloseTo(deviation(output), Percentage.withPercentage(5));
@@ -76,7 +78,9 @@ class InitializationTest {
         try (Scope scope = Scope.open()) {
             double copier = preference(scope, 4);
             double grouped = preference(scope, 2);
-            assertThat(copier).as("log probability of a read token over another's").isGreaterThan(0.5);
+            assertThat(copier)
+                    .as("log probability of a read token over another's")
+                    .isGreaterThan(0.5);
             assertThat(Math.abs(grouped)).as("the same with grouped queries").isLessThan(0.2);
         }
     }
@@ -89,8 +93,11 @@ class InitializationTest {
         List<Integer> ids = new ArrayList<>();
         List<Integer> labels = new ArrayList<>();
         for (int text = 0; text < texts; text++) {
-            List<Integer> tokens = new ArrayList<>(
-                    random.ints(0, VOCABULARY).distinct().limit(length + 1).boxed().toList());
+            List<Integer> tokens = new ArrayList<>(random.ints(0, VOCABULARY)
+                    .distinct()
+                    .limit(length + 1)
+                    .boxed()
+                    .toList());
             int absent = tokens.removeLast();
             for (int asked : List.of(tokens.get(random.nextInt(length - 1)), absent)) {
                 ids.addAll(tokens);

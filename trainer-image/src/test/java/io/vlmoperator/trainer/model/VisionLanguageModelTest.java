@@ -179,12 +179,16 @@ class VisionLanguageModelTest {
                 VisionLanguageModel some = model(scope, trained, 1);
                 VisionLanguageModel all = model(scope, EnumSet.allOf(Part.class), 1);
                 Batch batch = TinyModels.batch(CONFIG, new int[] {5, 8}, new int[] {1, 1}, 3);
+                // The same numbers up to rounding: a part lies elsewhere in the flat buffer when fewer parts are
+                // trained, and the sums of
+                // a matrix product may be taken in another order there.
                 assertThat(some.accumulate(batch, 1, scope).item())
-                        .isEqualTo(all.accumulate(batch, 1, scope).item());
+                        .isCloseTo(all.accumulate(batch, 1, scope).item(), Offset.offset(1e-4f));
                 assertThat(some.weights().trained()).extracting(Parameter::part).containsOnlyElementsOf(trained);
                 for (Parameter parameter : some.weights().trained()) {
                     assertThat(some.weights().gradient(parameter.name(), scope).floats())
                             .as(parameter.name())
+                            .usingComparatorWithPrecision(1e-5f)
                             .containsExactly(all.weights()
                                     .gradient(parameter.name(), scope)
                                     .floats());
