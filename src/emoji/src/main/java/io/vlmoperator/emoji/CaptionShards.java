@@ -22,15 +22,18 @@ import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
  * where the sample comes from), side by side. The bytes depend on the emoji and the seed alone: members have neither a time nor an
  * owner.
  *
- * <p>A drawing is there {@code 1 + QUIZZES} times: once its caption is the name, otherwise a quiz, which lists four names and then
+ * <p>A drawing is there {@code NAMES + QUIZZES} times: its caption is the name, or a quiz, which lists four names and then
  * repeats the right one. A model that only ever sees names learns to recite them and never to look one up in the text before it, which is what
- * a multiple choice question asks for.
+ * a multiple choice question asks for. Every quiz has names of its own, so that there is less to learn by heart than if fewer were read more often.
  */
 final class CaptionShards {
     static final int SAMPLES_PER_SHARD = 1_000;
 
+    /** Plain names per drawing. */
+    static final int NAMES = 2;
+
     /** Quizzes per drawing, by turns with random names and with names of the same category. */
-    static final int QUIZZES = 2;
+    static final int QUIZZES = 4;
 
     private CaptionShards() {}
 
@@ -45,7 +48,9 @@ final class CaptionShards {
         List<Sample> samples = new ArrayList<>();
         for (Emoji e : emoji) {
             for (DrawingSet set : trainedSets()) {
-                samples.add(new Sample(e, set, "", e.name()));
+                for (int i = 0; i < NAMES; i++) {
+                    samples.add(new Sample(e, set, "-name" + i, e.name()));
+                }
                 for (int i = 0; i < QUIZZES; i++) {
                     List<Emoji> pool = i % 2 == 0 ? emoji : byCategory.get(e.category());
                     samples.add(new Sample(

@@ -73,7 +73,7 @@ public final class PrepareEmoji {
             System.err.println("prepare-emoji: " + e.getMessage());
         } catch (IOException e) {
             System.err.println("prepare-emoji: cannot write " + options.out() + ": " + e
-                    + ". Check its owner and the free space (60 MB).");
+                    + ". Check its owner and the free space (250 MB).");
         }
         return 1;
     }
@@ -137,7 +137,7 @@ public final class PrepareEmoji {
         counts.put("emoji", emoji.size());
         Files.createDirectories(out.resolve("captions"));
         counts.put("captionShards", CaptionShards.write(emoji, options.seed(), out.resolve("captions")));
-        counts.put("captions", emoji.size() * CaptionShards.trainedSets().size() * (1 + CaptionShards.QUIZZES));
+        counts.put("captions", emoji.size() * CaptionShards.trainedSets().size() * (CaptionShards.NAMES + CaptionShards.QUIZZES));
         for (DrawingSet set : CaptionShards.trainedSets()) {
             Files.createDirectories(out.resolve("images").resolve(set.id()));
             for (Emoji e : emoji) {

@@ -27,6 +27,9 @@ public final class TrainTokenizer {
     static final List<String> ADDED = List.of("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<s>", "<|endofchunk|>");
 
     private static final int FRAME_COUNT = 100;
+
+    /** How often the first word of a name counts beside the name itself. */
+    private static final int FIRST_WORD_COUNT = 4;
     private static final int MAX_COUNT = 1_000_000;
     private static final String CHAT_TEMPLATE =
             "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -62,6 +65,9 @@ public final class TrainTokenizer {
      * Names as they stand at the start of a line, the categories, and the fixed wording of questions and chat turns. No text has a
      * capital after a space: whatever begins with one (a name, a sentence) then has the same tokens after a space, as an option has it,
      * as at the start of a line, where answers begin. What a model reads among the options it can so copy token by token.
+     *
+     * <p>First words count more than others: the first token of an answer should tell one option from the others, and the next one not depend
+     * on which of many names with the same two letters is meant.
      */
     static String corpus(List<Emoji> emoji) {
         Map<String, Integer> texts = new LinkedHashMap<>();
@@ -83,6 +89,7 @@ public final class TrainTokenizer {
         for (Emoji e : emoji) {
             texts.merge(e.category(), 1, Integer::sum);
             texts.merge(e.name(), 1, Integer::sum);
+            texts.merge(firstWord(e.name()), FIRST_WORD_COUNT, Integer::sum);
         }
         StringBuilder lines = new StringBuilder();
         texts.forEach((text, count) -> lines.append(count)
@@ -90,6 +97,11 @@ public final class TrainTokenizer {
                 .append(text.replace("\n", "\\n"))
                 .append('\n'));
         return lines.toString();
+    }
+
+    private static String firstWord(String name) {
+        int space = name.indexOf(' ');
+        return space < 0 ? name : name.substring(0, space);
     }
 
     /** @throws EmojiException when a line is not count, tab, text */

@@ -61,12 +61,12 @@ class PrepareEmojiTest {
     @Test
     void everyShardSampleHasPictureCaptionAndUid() throws IOException {
         Map<String, byte[]> members = prepare("out").captionMembers();
-        assertThat(members).hasSize(10 * 2 * 3 * 3);
+        assertThat(members).hasSize(10 * 2 * 3 * 6);
         Set<String> uids = new HashSet<>();
         for (Emoji emoji : catalog.emoji()) {
             for (DrawingSet set : List.of(DrawingSet.GOOGLE, DrawingSet.TWITTER)) {
-                for (String quiz : List.of("", "-quiz0", "-quiz1")) {
-                    String key = set.id() + "-" + emoji.id() + quiz;
+                for (String kind : List.of("-name0", "-name1", "-quiz0", "-quiz1", "-quiz2", "-quiz3")) {
+                    String key = set.id() + "-" + emoji.id() + kind;
                     assertThat(members.get(key + ".png"))
                             .isEqualTo(emoji.drawing(set).png());
                     JsonNode facts = new ObjectMapper().readTree(members.get(key + ".json"));
@@ -75,17 +75,22 @@ class PrepareEmojiTest {
                     uids.add(facts.path("uid").asText());
                 }
                 String key = set.id() + "-" + emoji.id();
-                assertThat(text(members, key)).isEqualTo(emoji.name());
-                assertThat(quizOptions(text(members, key + "-quiz0"), emoji)).hasSize(4);
-                assertThat(quizOptions(text(members, key + "-quiz1"), emoji))
-                        .hasSize(4)
-                        .isSubsetOf(catalog.emoji().stream()
-                                .filter(e -> e.category().equals(emoji.category()))
-                                .map(Emoji::name)
-                                .toList());
+                assertThat(text(members, key + "-name0")).isEqualTo(emoji.name());
+                assertThat(text(members, key + "-name1")).isEqualTo(emoji.name());
+                List<String> sameCategory = catalog.emoji().stream()
+                        .filter(e -> e.category().equals(emoji.category()))
+                        .map(Emoji::name)
+                        .toList();
+                for (int i = 0; i < 4; i++) {
+                    Set<String> quizOptions = quizOptions(text(members, key + "-quiz" + i), emoji);
+                    assertThat(quizOptions).hasSize(4);
+                    if (i % 2 == 1) {
+                        assertThat(sameCategory).containsAll(quizOptions);
+                    }
+                }
             }
         }
-        assertThat(uids).as("distinct uids").hasSize(10 * 2 * 3);
+        assertThat(uids).as("distinct uids").hasSize(10 * 2 * 6);
     }
 
     private static String text(Map<String, byte[]> members, String key) {
