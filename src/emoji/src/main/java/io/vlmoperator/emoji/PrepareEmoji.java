@@ -137,7 +137,9 @@ public final class PrepareEmoji {
         counts.put("emoji", emoji.size());
         Files.createDirectories(out.resolve("captions"));
         counts.put("captionShards", CaptionShards.write(emoji, options.seed(), out.resolve("captions")));
-        counts.put("captions", emoji.size() * CaptionShards.trainedSets().size() * (CaptionShards.NAMES + CaptionShards.QUIZZES));
+        counts.put(
+                "captions",
+                emoji.size() * CaptionShards.trainedSets().size() * (CaptionShards.NAMES + CaptionShards.QUIZZES));
         for (DrawingSet set : CaptionShards.trainedSets()) {
             Files.createDirectories(out.resolve("images").resolve(set.id()));
             for (Emoji e : emoji) {

@@ -30,6 +30,7 @@ public final class TrainTokenizer {
 
     /** How often the first word of a name counts beside the name itself. */
     private static final int FIRST_WORD_COUNT = 4;
+
     private static final int MAX_COUNT = 1_000_000;
     private static final String CHAT_TEMPLATE =
             "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
