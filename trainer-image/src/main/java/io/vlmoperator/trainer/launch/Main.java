@@ -18,9 +18,10 @@ public final class Main {
             vlm-trainer COMMAND ...
 
               worker                          one process of an operator's pod; everything stands in its environment
-              run FOLDER|FILE... --mount CLAIM=FOLDER... [--only NAME] [--processes N]
+              run FOLDER|FILE... --mount CLAIM=FOLDER... [--only NAME] [--processes N] [--profile N]
                                               runs the manifests (Dataset, PretrainJob, SFTJob, EvalJob) on this machine, without
-                                              Kubernetes, in order of dependence; what is finished is skipped, what was begun resumes
+                                              Kubernetes, in order of dependence; what is finished is skipped, what was begun resumes.
+                                              --profile N writes when each operator of N steps ran to the run folder's profile/
               generate --checkpoint DIR [--image FILE]... [--prompt TEXT] [--max-new-tokens N] [--stop TEXT]...
                        [--temperature T [--top-k K] [--top-p P] [--seed S]]
                                               the model's answer, printed as it is made; DIR is a run folder, a checkpoint or an export.
@@ -34,8 +35,9 @@ public final class Main {
                                               runs the cases of a reference folder and compares
               check                           whether this machine can train: loads every native library, says what is there
               bench-step [--threads N] [--steps N] [--lengths L,L,... | --shape HIDDEN/LAYERS/VOCABULARY/SEQUENCE]
-                         [--precision Float32|BFloat16] [--recompute None|Selective|Full]
-                                              a training step on made-up samples: the demo's model, or one row (see make bench-train)
+                         [--precision Float32|BFloat16] [--recompute None|Selective|Full] [--table yes]
+                                              a training step on made-up samples: the demo's model, or one row (see make bench-train);
+                                              with --table yes also the time of each operator
               bench-generate [--threads N] [--tokens N] [--pairs N] [--json FILE]
                                               an answer with the cache of keys and values, and without (see make bench-generate)
               bench-full-size [--threads N] [--recompute None|Selective|Full] [--json FILE]

@@ -22,6 +22,7 @@ import java.io.PrintStream;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -38,7 +39,7 @@ final class RunCommand {
     private final StopSignal stop = new StopSignal();
 
     RunCommand(List<String> words, Map<String, String> environment, PrintStream out, PrintStream err) {
-        this.arguments = Arguments.parse(words, List.of("--only", "--processes"), List.of("--mount"));
+        this.arguments = Arguments.parse(words, List.of("--only", "--processes", "--profile"), List.of("--mount"));
         this.environment = environment;
         this.out = out;
         this.err = err;
@@ -108,7 +109,7 @@ final class RunCommand {
                     resource.spec() instanceof TrainingSpec || resource.spec() instanceof EvalJobSpec ? processes : 1;
             FrozenJob job = freezer.freeze(resource, attempt, nodes);
             TerminationMessage words =
-                    nodes == 1 ? inProcess(job, locations) : Children.run(job, mounts, environment, stop, out::println);
+                    nodes == 1 ? inProcess(job, locations) : Children.run(job, mounts, childEnvironment(), stop, out::println);
             if (words.reason().equals(ExitCode.Completed.name())) {
                 Completed.write(folder, key, words);
             }
@@ -119,6 +120,16 @@ final class RunCommand {
                             Ending.code(e).name(), Ending.message(e), null, null, null, null, null, null, null, null),
                     false);
         }
+    }
+
+    private int profiledSteps() {
+        return arguments.number("--profile", 10_000).orElse(0);
+    }
+
+    private Map<String, String> childEnvironment() {
+        Map<String, String> child = new HashMap<>(environment);
+        child.put(Worker.PROFILED_STEPS, Integer.toString(profiledSteps()));
+        return child;
     }
 
     private TerminationMessage inProcess(FrozenJob job, Locations locations) {
@@ -144,7 +155,8 @@ final class RunCommand {
                             watchdog,
                             own,
                             threads,
-                            line -> out.println("   " + line))
+                            line -> out.println("   " + line),
+                            profiledSteps())
                     .end();
         }
     }

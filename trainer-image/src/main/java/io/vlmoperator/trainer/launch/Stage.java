@@ -30,6 +30,7 @@ import java.util.function.Supplier;
  * @param index of the pod
  * @param communicator opened only by the kinds that need the other ranks
  * @param threads for work on data
+ * @param profiledSteps how many steps of a training to profile
  */
 record Stage(
         FrozenJob job,
@@ -41,7 +42,8 @@ record Stage(
         Watchdog watchdog,
         RunFacts facts,
         int threads,
-        Consumer<String> log) {
+        Consumer<String> log,
+        int profiledSteps) {
 
     /** How long pod 0 of a Dataset waits without any news of the others. */
     private static final Duration PATIENCE = Duration.ofMinutes(30);
@@ -102,7 +104,8 @@ record Stage(
                             watchdog,
                             facts,
                             log,
-                            Faults.NONE))
+                            Faults.NONE,
+                            profiledSteps))
                     .run();
         }
         return Made.NOTHING;

@@ -14,6 +14,7 @@ import io.vlmoperator.trainer.model.VisionConfig;
 import io.vlmoperator.trainer.model.VisionLanguageModel;
 import io.vlmoperator.trainer.op.DType;
 import io.vlmoperator.trainer.op.FusedAdamW;
+import io.vlmoperator.trainer.op.Profile;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Tape;
 import io.vlmoperator.trainer.op.Torch;
@@ -26,8 +27,10 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -114,7 +117,7 @@ final class StepBench {
     static int run(List<String> words, PrintStream out) throws IOException {
         Arguments arguments = Arguments.parse(
                 words,
-                List.of("--threads", "--steps", "--lengths", "--shape", "--precision", "--recompute"),
+                List.of("--threads", "--steps", "--lengths", "--shape", "--precision", "--recompute", "--table"),
                 List.of());
         arguments.requireNone();
         int steps = arguments.number("--steps", MOST).orElse(20);
@@ -126,7 +129,8 @@ final class StepBench {
         Precision precision = choice(arguments, "--precision", Precision.class, Precision.Float32);
         Recompute recompute = choice(arguments, "--recompute", Recompute.class, Recompute.None);
         Torch.start().threads(arguments.number("--threads", MOST).orElse(1));
-        out.println(Json.text(measure(setting, steps, precision, recompute)));
+        boolean table = arguments.one("--table").filter("yes"::equals).isPresent();
+        out.println(Json.text(measure(setting, steps, precision, recompute, table ? out::print : text -> {})));
         return ExitCode.Completed.code();
     }
 
@@ -140,7 +144,7 @@ final class StepBench {
                         + Arrays.toString(type.getEnumConstants()) + " is possible"));
     }
 
-    private static Figures measure(Setting setting, int steps, Precision precision, Recompute recompute)
+    private static Figures measure(Setting setting, int steps, Precision precision, Recompute recompute, Consumer<String> table)
             throws IOException {
         long[] wall = new long[steps];
         long[] cpu = new long[steps];
@@ -161,7 +165,11 @@ final class StepBench {
                     model.weights().decaySpans(),
                     0,
                     model.weights().values().count());
+            Optional<Profile> profile = Optional.empty();
             for (int step = -WARM_UP; step < steps; step++) {
+                if (step == 0) {
+                    profile = Optional.of(Profile.start());
+                }
                 List<Batch> data = setting.data().get();
                 int targets = data.stream().mapToInt(Batch::targets).sum();
                 tokens = data.stream().mapToLong(Batch::tokens).sum();
@@ -188,8 +196,11 @@ final class StepBench {
                 if (step >= 0) {
                     wall[step] = System.nanoTime() - start;
                     cpu[step] = processorNanos() - startCpu;
+                    profile.orElseThrow().step("step " + step, start, wall[step]);
                 }
             }
+            table.accept(profile.orElseThrow().table());
+            profile.orElseThrow().close();
             return new Figures(
                     tokens * 1e9 / median(wall),
                     tokens * 1e9 / median(cpu),

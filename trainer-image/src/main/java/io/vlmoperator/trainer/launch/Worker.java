@@ -34,6 +34,9 @@ final class Worker {
     private static final Duration DEFAULT_GRACE = Duration.ofSeconds(30);
     private static final Duration AFTER_STEP_LIMIT = Duration.ofSeconds(15);
 
+    /** How many steps to profile. */
+    static final String PROFILED_STEPS = "VLM_PROFILE_STEPS";
+
     private final Map<String, String> environment;
     private final Consumer<String> log;
     private final PrintStream err;
@@ -95,7 +98,8 @@ final class Worker {
                     watchdog,
                     facts,
                     threads,
-                    log);
+                    log,
+                    profiledSteps());
             return finish(stage.end());
         } catch (RuntimeException e) {
             return finish(words(Ending.code(e), Ending.message(e), index));
@@ -186,6 +190,16 @@ final class Worker {
                         .plus(AFTER_STEP_LIMIT);
         };
     }
+
+    /** Set by {@code vlm-trainer run --profile}, or by hand for {@code vlm-trainer worker}. */
+    private int profiledSteps() {
+        String text = environment.getOrDefault(PROFILED_STEPS, "0");
+        if (!text.matches("\\d{1,6}")) {
+            throw TrainerException.configuration(PROFILED_STEPS + " is '" + text + "'; a number of steps is needed");
+        }
+        return Integer.parseInt(text);
+    }
+
 
     private int threads(FrozenJob job) {
         String cpus = environment.getOrDefault(PodEnvironment.CPUS, "");

@@ -14,6 +14,7 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
@@ -32,6 +33,7 @@ final class Script {
 
     private final PtNDManager manager;
     private final PtSymbolBlock module;
+    private final AtomicReference<Profile> profile = new AtomicReference<>();
 
     Script(PtNDManager manager, String resource) {
         this.manager = manager;
@@ -77,7 +79,30 @@ final class Script {
         }
     }
 
+    void watch(Profile by) {
+        if (!profile.compareAndSet(null, by)) {
+            throw new IllegalStateException("a profile is being taken already");
+        }
+    }
+
+    void unwatch(Profile by) {
+        profile.compareAndSet(by, null);
+    }
+
     private IValue call(String method, Object... arguments) {
+        Profile watching = profile.get();
+        if (watching == null) {
+            return callNow(method, arguments);
+        }
+        long start = System.nanoTime();
+        try {
+            return callNow(method, arguments);
+        } finally {
+            watching.add(method, start, System.nanoTime() - start);
+        }
+    }
+
+    private IValue callNow(String method, Object... arguments) {
         IValue[] values = new IValue[arguments.length];
         try {
             long[] handles = new long[arguments.length];

@@ -63,6 +63,7 @@ public final class Trainer {
      * @param facts is told what happens, for the last words
      * @param log gets lines for people; rank 0 writes one a step
      * @param faults for tests
+     * @param profiledSteps how many steps to profile, 0 for none
      */
     public record Context(
             FrozenJob job,
@@ -74,7 +75,8 @@ public final class Trainer {
             Watchdog watchdog,
             RunFacts facts,
             Consumer<String> log,
-            Faults faults) {}
+            Faults faults,
+            int profiledSteps) {}
 
     private final Context context;
     private final TrainingSpec spec;
@@ -276,20 +278,25 @@ public final class Trainer {
         }
         long tokens = tokensBefore;
         try (Loader loader = new Loader(rows, share, resumed, steps);
-                StepLog stepLog = new StepLog(context, run, fence, resumed, steps)) {
+                StepLog stepLog = new StepLog(context, run, fence, resumed, steps);
+                StepProfile profile = new StepProfile(
+                        context.profiledSteps(), resumed, steps, communicator.rank(), run.path(), this::log)) {
             for (long number = resumed; number < steps; number++) {
                 // The first step warms everything up.
                 context.watchdog()
                         .begin("step " + (number + 1), number == resumed ? stepLimit.multipliedBy(2) : stepLimit);
                 boolean save = command();
                 double learningRate = spec.optimizer().learningRate() * rate.factor(number);
+                profile.begin(number + 1);
                 long began = System.nanoTime();
                 Step.Result result = step.run(loader, share.count(), flops, number, learningRate, save);
                 if (result.stopped()) {
                     stop(saver, number, tokens, stepLog.lastLoss());
                 }
                 tokens += result.totals().tokens();
-                double seconds = (System.nanoTime() - began) / 1e9;
+                long nanos = System.nanoTime() - began;
+                profile.end(number + 1, began, nanos);
+                double seconds = nanos / 1e9;
                 context.facts().completed(number + 1);
                 StepRecord record = stepLog.record(
                         number + 1, result, learningRate, tokens, seconds, peak, loader.takeWaited() / 1e9);

@@ -36,6 +36,7 @@ final class TinyRun {
     int everySteps = 1000;
     int microSize = 2;
     int stepMillis;
+    int profiledSteps;
     String optimizer = "{\"learningRate\":0.01}";
     String normalization = "Tokens";
     Faults faults = Faults.NONE;
@@ -135,7 +136,7 @@ final class TinyRun {
                                     log.add(line);
                                 }
                             },
-                            faults))
+                            faults, profiledSteps))
                     .run();
         }
     }

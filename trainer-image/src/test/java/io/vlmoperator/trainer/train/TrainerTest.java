@@ -45,6 +45,22 @@ class TrainerTest {
     }
 
     @Test
+    void profilesSteps() throws IOException {
+        TinyRun run = tiny("a");
+        run.steps = 5;
+        run.profiledSteps = 2;
+        run.train();
+        Path folder = run.run().resolve("profile");
+        var events = new com.fasterxml.jackson.databind.ObjectMapper()
+                .readTree(folder.resolve("steps-2-3.rank-0.json").toFile())
+                .path("traceEvents");
+        assertThat(events.findValuesAsText("name")).contains("step 2", "step 3", "linear", "adamw").doesNotContain("step 4");
+        events.forEach(event -> assertThat(event.path("dur").asDouble()).isNotNegative());
+        assertThat(folder.resolve("steps-2-3.rank-0.txt")).content().contains("linear", "outside of operators", "100.0%");
+        assertThat(run.log).anyMatch(line -> line.startsWith("profile of steps 2 to 3"));
+    }
+
+    @Test
     void learnsAndExports() throws IOException {
         TinyRun run = tiny("a");
         run.steps = 60;
