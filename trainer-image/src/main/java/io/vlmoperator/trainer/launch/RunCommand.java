@@ -108,8 +108,9 @@ final class RunCommand {
             int nodes =
                     resource.spec() instanceof TrainingSpec || resource.spec() instanceof EvalJobSpec ? processes : 1;
             FrozenJob job = freezer.freeze(resource, attempt, nodes);
-            TerminationMessage words =
-                    nodes == 1 ? inProcess(job, locations) : Children.run(job, mounts, childEnvironment(), stop, out::println);
+            TerminationMessage words = nodes == 1
+                    ? inProcess(job, locations)
+                    : Children.run(job, mounts, childEnvironment(), stop, out::println);
             if (words.reason().equals(ExitCode.Completed.name())) {
                 Completed.write(folder, key, words);
             }

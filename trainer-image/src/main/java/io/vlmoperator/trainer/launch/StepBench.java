@@ -144,7 +144,8 @@ final class StepBench {
                         + Arrays.toString(type.getEnumConstants()) + " is possible"));
     }
 
-    private static Figures measure(Setting setting, int steps, Precision precision, Recompute recompute, Consumer<String> table)
+    private static Figures measure(
+            Setting setting, int steps, Precision precision, Recompute recompute, Consumer<String> table)
             throws IOException {
         long[] wall = new long[steps];
         long[] cpu = new long[steps];

@@ -200,7 +200,6 @@ final class Worker {
         return Integer.parseInt(text);
     }
 
-
     private int threads(FrozenJob job) {
         String cpus = environment.getOrDefault(PodEnvironment.CPUS, "");
         int processors = Runtime.getRuntime().availableProcessors();

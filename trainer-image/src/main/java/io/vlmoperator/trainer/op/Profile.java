@@ -71,7 +71,9 @@ public final class Profile implements AutoCloseable {
         text.append(line("outside of operators", steps.size(), Math.max(0, whole - operators), whole));
         text.append(line("all steps", steps.size(), whole, whole));
         if (lost > 0) {
-            text.append(lost).append(" calls more were not kept; profile fewer steps").append(System.lineSeparator());
+            text.append(lost)
+                    .append(" calls more were not kept; profile fewer steps")
+                    .append(System.lineSeparator());
         }
         return text.toString();
     }

@@ -136,7 +136,8 @@ final class TinyRun {
                                     log.add(line);
                                 }
                             },
-                            faults, profiledSteps))
+                            faults,
+                            profiledSteps))
                     .run();
         }
     }

@@ -54,9 +54,13 @@ class TrainerTest {
         var events = new com.fasterxml.jackson.databind.ObjectMapper()
                 .readTree(folder.resolve("steps-2-3.rank-0.json").toFile())
                 .path("traceEvents");
-        assertThat(events.findValuesAsText("name")).contains("step 2", "step 3", "linear", "adamw").doesNotContain("step 4");
+        assertThat(events.findValuesAsText("name"))
+                .contains("step 2", "step 3", "linear", "adamw")
+                .doesNotContain("step 4");
         events.forEach(event -> assertThat(event.path("dur").asDouble()).isNotNegative());
-        assertThat(folder.resolve("steps-2-3.rank-0.txt")).content().contains("linear", "outside of operators", "100.0%");
+        assertThat(folder.resolve("steps-2-3.rank-0.txt"))
+                .content()
+                .contains("linear", "outside of operators", "100.0%");
         assertThat(run.log).anyMatch(line -> line.startsWith("profile of steps 2 to 3"));
     }
 
