@@ -128,6 +128,30 @@ class OperatorContractTest {
     }
 
     @Test
+    void gradientsOfATensorThatIsUsedTwiceAddUp() {
+        gradients((o, in) -> o.add(in.get(0), in.get(1)), random(3, 4), random(3, 4));
+        gradients((o, in) -> o.add(in.get(0), in.get(0)), random(3, 4));
+        // One gradient goes to both sides of each sum; neither side may change the other's.
+        gradients(
+                (o, in) -> {
+                    Tensor sum = o.add(in.get(0), o.linear(in.get(0), in.get(1)));
+                    Tensor more = o.add(sum, o.gelu(sum));
+                    return o.add(more, o.add(sum, more));
+                },
+                random(3, 4),
+                random(4, 4));
+    }
+
+    @Test
+    void anOperatorWithoutAGradientRefusesATensorThatNeedsOne() {
+        Tensor leaf = ops.leaf(random(2), scope.zeros(DType.FLOAT32, 2));
+        Tape tape = new Tape(scope, Tape.Keep.ALL);
+        assertThatThrownBy(() -> tape.apply(true, leaf, (o, x) -> o.multiply(x, 2)))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("multiply has no gradient");
+    }
+
+    @Test
     void rmsNormDividesByTheRootMeanSquare() {
         Tensor x = random(3, 6);
         Tensor w = random(6);
