@@ -50,11 +50,11 @@ record BenchRow(String figure, double value, String unit, Double goal, Boolean m
         for (BenchRow row : rows) {
             out.printf(
                     Locale.ROOT,
-                    "%-" + width + "s  %10s %-14s  peer %s%s%n",
+                    "%-" + width + "s  %10s %-14s%s%s%n",
                     row.figure(),
                     number(row.value()),
                     row.unit(),
-                    row.peer(),
+                    row.peer() == null ? "" : "  peer " + row.peer(),
                     row.goal() == null ? "" : "  goal " + number(row.goal()) + (row.met() ? ", met" : ", NOT MET"));
         }
         try {
