@@ -79,3 +79,7 @@ bench-full-size: build ## one forward and backward at the paper's true sizes in 
 .PHONY: bench-generate
 bench-generate: build ## 256 new tokens with the cache of keys and values, against recomputing
 	@OMP_WAIT_POLICY=PASSIVE trainer-image/bin/vlm-trainer bench-generate --json target/bench/generate.json
+
+.PHONY: bench-plan
+bench-plan: build ## the memory that vlm-trainer plan says, against that of three small runs
+	@OMP_WAIT_POLICY=PASSIVE trainer-image/bin/vlm-trainer bench-plan --json target/bench/plan.json

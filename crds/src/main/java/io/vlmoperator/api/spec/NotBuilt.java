@@ -8,6 +8,8 @@ import java.util.Optional;
 
 /** Features that the API has and the program does not have yet: refused by name, never ignored. */
 final class NotBuilt {
+    static final String MESSAGE = "not built yet; ";
+
     private NotBuilt() {}
 
     static Optional<Problem> source(String path, Source source) {
@@ -89,6 +91,6 @@ final class NotBuilt {
     }
 
     private static Problem not(String path, String instead) {
-        return new Problem(path, "not built yet; " + instead);
+        return new Problem(path, MESSAGE + instead);
     }
 }

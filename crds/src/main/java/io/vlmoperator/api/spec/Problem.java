@@ -7,6 +7,11 @@ package io.vlmoperator.api.spec;
  * @param message what to write instead
  */
 public record Problem(String path, String message) {
+    /** Whether the spec is sound, and only this version can't run it. */
+    public boolean isNotBuilt() {
+        return message.startsWith(NotBuilt.MESSAGE);
+    }
+
     @Override
     public String toString() {
         return path + ": " + message;

@@ -48,7 +48,7 @@ final class Children {
             int port = freePorts(job.nodes());
             int cpus = Math.max(1, Runtime.getRuntime().availableProcessors() / job.nodes());
             for (int index = 0; index < job.nodes(); index++) {
-                ProcessBuilder builder = new ProcessBuilder(command());
+                ProcessBuilder builder = new ProcessBuilder(command("worker"));
                 Map<String, String> child = builder.environment();
                 child.clear();
                 child.putAll(environment);
@@ -73,13 +73,15 @@ final class Children {
         }
     }
 
-    private static List<String> command() {
+    /** This program in another process, with these words. */
+    static List<String> command(String... words) {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
                 .filter(a -> a.startsWith("-X") || a.startsWith("-D") || a.startsWith("--enable-native-access"))
                 .toList());
-        command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName(), "worker"));
+        command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
+        command.addAll(List.of(words));
         return command;
     }
 

@@ -23,7 +23,7 @@ import java.util.Set;
 
 /**
  * {@code vlm-trainer bench-generate}: an answer with the cache of keys and values, against the same answer by reading image, prompt and
- * answer again for every token. Random weights, text of one row.
+ * answer again for every token. Random weights; one image of 144 visual tokens (as many as the paper's) and 32 tokens of text.
  */
 final class GenerateBench {
     private static final int PROMPT = 32;
@@ -35,8 +35,8 @@ final class GenerateBench {
     private static ModelConfig config() {
         return new ModelConfig(
                 new LanguageConfig(256, 704, 6, 4, 2, 8192, 1e6, 1e-6, true, 4096),
-                new VisionConfig(64, 16, 128, 512, 5, 4, 1e-6, -2, VisionConfig.Activation.Tanh),
-                new ProjectorConfig(4));
+                new VisionConfig(192, 16, 128, 512, 5, 4, 1e-6, -2, VisionConfig.Activation.Tanh),
+                new ProjectorConfig(144));
     }
 
     private record Time(long wallNanos, long processorNanos) {}
@@ -46,7 +46,7 @@ final class GenerateBench {
         arguments.requireNone();
         int tokens = arguments.number("--tokens", 2048).orElse(256);
         int pairs = arguments.number("--pairs", 99).orElse(3);
-        int threads = arguments.number("--threads", 1024).orElse(2);
+        int threads = arguments.number("--threads", 1024).orElse(1);
         Torch.start().threads(threads);
         double[] wall = new double[pairs];
         double[] processor = new double[pairs];

@@ -27,6 +27,9 @@ public final class Main {
                                               the model's answer, printed as it is made; DIR is a run folder, a checkpoint or an export.
                                               Images stand where the prompt says <image>, or in front of it; without a prompt the model
                                               writes a caption. Greedy, unless a temperature is given
+              plan FOLDER|FILE... --gpu NAME [--nodes N] [--gpus-per-node N] [--only NAME] [--samples N] [--text-tokens N]
+                   [--mfu SHARE] [--network GB/s] [--shard none|zero1] [--mount CLAIM=FOLDER]...
+                                              what a training job needs: memory, operations, time, communication; runs nothing
               checkpoint list RUN             the checkpoints of a run folder
               checkpoint verify RUN           reads them all and compares their digests
               checkpoint prune RUN --keep N   deletes all but the newest N
@@ -42,6 +45,7 @@ public final class Main {
                                               an answer with the cache of keys and values, and without (see make bench-generate)
               bench-full-size [--threads N] [--recompute None|Selective|Full] [--json FILE]
                                               forward and backward at the paper's sizes; needs 12 GiB (see make bench-full-size)
+              bench-plan [--json FILE]        the plan's memory against that of three small runs (see make bench-plan)
               --version, --help
 
             A location pvc://CLAIM/path lies under the folder of --mount CLAIM=FOLDER (in a pod under /mnt/CLAIM).
@@ -87,12 +91,17 @@ public final class Main {
                     GenerateCommand.run(rest, out);
                     yield 0;
                 }
+                case "plan" -> {
+                    PlanCommand.run(rest, out);
+                    yield 0;
+                }
                 case "checkpoint" -> new CheckpointCommand(rest, environment, out).run();
                 case "data" -> new DataCommand(rest, environment, out).run();
                 case "verify" -> verify(rest, out);
                 case "check" -> Check.run(rest, out);
                 case "bench-step" -> StepBench.run(rest, out);
                 case "bench-full-size" -> FullSizeBench.run(rest, out);
+                case "bench-plan" -> PlanBench.run(rest, out);
                 case "bench-generate" -> GenerateBench.run(rest, out);
                 case "--version" -> {
                     out.println("vlm-trainer " + version() + ", libtorch " + io.vlmoperator.trainer.op.Torch.VERSION);
@@ -103,8 +112,9 @@ public final class Main {
                     yield 0;
                 }
                 default ->
-                    throw TrainerException.configuration("unknown command '" + command
-                            + "'; there are worker, run, generate, data, checkpoint, verify, check, --version, --help");
+                    throw TrainerException.configuration(
+                            "unknown command '" + command
+                                    + "'; there are worker, run, generate, plan, data, checkpoint, verify, check, --version, --help");
             };
         } catch (Throwable e) {
             ExitCode code = Ending.code(e);

@@ -25,6 +25,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import java.util.stream.Stream;
 
 /** Reads the manifests that a person applies, as strictly as the API server: an unknown field or a broken rule is refused with its path. */
@@ -36,6 +37,7 @@ final class ManifestFiles {
     private static final ObjectMapper YAML = yaml();
 
     private final Consumer<String> log;
+    private final Predicate<Problem> matters;
     private final Map<String, Resource> found = new LinkedHashMap<>();
     private final List<String> problems = new ArrayList<>();
 
@@ -46,8 +48,9 @@ final class ManifestFiles {
         return mapper;
     }
 
-    private ManifestFiles(Consumer<String> log) {
+    private ManifestFiles(Consumer<String> log, Predicate<Problem> matters) {
         this.log = log;
+        this.matters = matters;
     }
 
     /**
@@ -72,19 +75,26 @@ final class ManifestFiles {
      * @throws TrainerException InvalidConfiguration that names all problems found, at most ten
      */
     static List<Resource> read(List<Path> places, Consumer<String> log) {
-        ManifestFiles reader = new ManifestFiles(log);
-        places.forEach(reader::place);
-        if (!reader.problems.isEmpty()) {
-            int more = reader.problems.size() - 10;
-            throw TrainerException.configuration(String.join(
-                            "\n  ", reader.problems.subList(0, Math.min(10, reader.problems.size())))
+        return new ManifestFiles(log, _ -> true).all(places);
+    }
+
+    /** As {@link #read}, for a plan: what this version can't run yet is read, too. */
+    static List<Resource> planned(List<Path> places) {
+        return new ManifestFiles(_ -> {}, problem -> !problem.isNotBuilt()).all(places);
+    }
+
+    private List<Resource> all(List<Path> places) {
+        places.forEach(this::place);
+        if (!problems.isEmpty()) {
+            int more = problems.size() - 10;
+            throw TrainerException.configuration(String.join("\n  ", problems.subList(0, Math.min(10, problems.size())))
                     + (more > 0 ? "\n  and " + more + " more" : ""));
         }
-        if (reader.found.isEmpty()) {
+        if (found.isEmpty()) {
             throw TrainerException.configuration(
                     "no Dataset, PretrainJob, SFTJob or EvalJob of " + API_VERSION + " in " + places);
         }
-        return List.copyOf(reader.found.values());
+        return List.copyOf(found.values());
     }
 
     private void place(Path place) {
@@ -203,7 +213,9 @@ final class ManifestFiles {
             case EvalJobSpec eval -> SpecChecks.check(eval, SpecChecks.Where.LAPTOP);
             default -> List.of();
         };
-        broken.forEach(problem -> problems.add(where + problem.path() + ": " + problem.message()));
+        broken.stream()
+                .filter(matters)
+                .forEach(problem -> problems.add(where + problem.path() + ": " + problem.message()));
         Resource resource = new Resource(kind, name, spec, file);
         Resource other = found.putIfAbsent(resource.key(), resource);
         if (other != null) {

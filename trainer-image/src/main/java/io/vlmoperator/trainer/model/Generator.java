@@ -209,7 +209,9 @@ public final class Generator {
     private long[] step(
             long[] ids, int[] length, int[] position, List<Cache> caches, int longest, Choice choice, int made) {
         try (Scope scope = Scope.open()) {
+            Tensor rowS = scope.indices(IntStream.range(0, length.length).toArray());
             Tensor lengthS = scope.indices(length);
+            Tensor seen = scope.ops().stepMask(lengthS, longest);
             RotaryTable rotary = RotaryTable.of(scope, position, position.length, 1, language.frequencies());
             Tensor hiddenSD = language.embed(scope.ops(), scope.longs(ids));
             for (int number = 0; number < caches.size(); number++) {
@@ -225,8 +227,9 @@ public final class Generator {
                                 sizes.numKeyValueHeads(),
                                 cache.keys(),
                                 cache.values(),
+                                rowS,
                                 lengthS,
-                                longest));
+                                seen));
             }
             Tensor normedSD = language.finalNorm(scope.ops(), hiddenSD);
             return choice.of(scope.ops(), scope.ops().linear(normedSD, language.head()), made);

@@ -373,10 +373,16 @@ public final class Ops {
                 values);
     }
 
+    /** What {@link #stepAttention} may see: in row s the positions 0 to {@code lengthS[s]} of {@code longest}. */
+    public Tensor stepMask(Tensor lengthS, int longest) {
+        return tensor("step_mask", lengthS, longest);
+    }
+
     /**
      * Attention of one new token per row over the cache, to which it is added at position {@code lengthS} of its row.
      *
-     * @param longest number of cache positions to look at, above every length
+     * @param rowS 0, 1, ...
+     * @param seen of {@link #stepMask}
      */
     public Tensor stepAttention(
             Tensor queryKeyValueSE,
@@ -385,8 +391,9 @@ public final class Ops {
             int keyValueHeads,
             Tensor keys,
             Tensor values,
+            Tensor rowS,
             Tensor lengthS,
-            int longest) {
+            Tensor seen) {
         return tensor(
                 "step_attention",
                 queryKeyValueSE,
@@ -396,8 +403,9 @@ public final class Ops {
                 keyValueHeads,
                 keys,
                 values,
+                rowS,
                 lengthS,
-                longest);
+                seen);
     }
 
     // --- vision

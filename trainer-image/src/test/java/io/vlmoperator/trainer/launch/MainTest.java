@@ -73,6 +73,8 @@ class MainTest {
             generate --checkpoint c --prompt x --temperature 200       | --temperature is 200.0
             generate --checkpoint c --prompt x --temperature 1 --top-p 0    | --top-p is 0.0
             generate --checkpoint c --prompt x --max-new-tokens 5000   | 1 to 4096 is possible
+            plan                                        | name at least one manifest
+            plan FOLDER --gpu H100-80G                  | there is no PretrainJob or SFTJob in the manifests
             worker                                      | VLM_JOB_FILE is not set
             """)
     void badCommandsSayWhatToWrite(String line, String message) throws IOException {
@@ -153,6 +155,79 @@ class MainTest {
         assertThat(out.toString(StandardCharsets.UTF_8))
                 .contains("libtorch    2.7.1", "tokenizers  loaded", "MiB free");
         assertThat(run(Map.of(), "check", "everything")).isEqualTo(64);
+    }
+
+    private static final String JOBS = """
+            apiVersion: vlm-operator.io/v1alpha1
+            kind: PretrainJob
+            metadata: {name: p}
+            spec:
+              model:
+                language: {location: "pvc://models/Qwen2.5-1.5B-Instruct"}
+                vision: {location: "pvc://models/siglip-so400m-patch14-384"}
+              data: [{dataset: d}]
+              batch: {attention: Causal}
+              schedule: {stopAfter: {tokens: 5000000000}}
+              workers: {nodes: 1, gpusPerNode: 8}
+              output: {location: "pvc://c/p"}
+            ---
+            apiVersion: vlm-operator.io/v1alpha1
+            kind: SFTJob
+            metadata: {name: s}
+            spec:
+              from: {pretrainJob: {name: p}}
+              data: [{dataset: d}]
+              output: {location: "pvc://c/s"}
+            """;
+
+    @Test
+    void aPlanOfWhatCannotRunHere() throws IOException {
+        Files.writeString(folder.resolve("jobs.yaml"), JOBS);
+        String jobs = folder.toString();
+        assertThat(run(Map.of(), "plan", jobs, "--gpu", "A100-40G", "--only", "p", "--mfu", "0.283"))
+                .as(err.toString(StandardCharsets.UTF_8))
+                .isZero();
+        assertThat(out.toString(StandardCharsets.UTF_8))
+                .contains("1,945,591,584 weights", "1 x 8 A100-40G", "DOES NOT FIT", "GPU-hours")
+                .containsPattern("together +1[34]\\.\\d+ GFLOP");
+        out.reset();
+        assertThat(run(
+                        Map.of(),
+                        "plan",
+                        jobs,
+                        "--gpu",
+                        "H100-80G",
+                        "--only",
+                        "s",
+                        "--nodes",
+                        "2",
+                        "--samples",
+                        "10000000",
+                        "--shard",
+                        "zero1"))
+                .isZero();
+        assertThat(out.toString(StandardCharsets.UTF_8)).contains("2 x 8 H100-80G", "78,125 steps", ": fits");
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            --gpu H100-80G                                | there are 2 training jobs (PretrainJob/p, SFTJob/s)
+            --only p                                      | option --gpu is missing; there are A100-40G
+            --only p --gpu GTX                            | --gpu 'GTX' is not known; there are A100-40G
+            --only q --gpu H100-80G                       | there is no PretrainJob or SFTJob q
+            --only s --gpu H100-80G                       | give --samples N
+            --only p --gpu H100-80G --nodes 99            | are more than the 256 rows of a step
+            --only p --gpu H100-80G --mfu 0               | --mfu is 0.0
+            --only p --gpu H100-80G --network 0           | --network is 0
+            --only p --gpu H100-80G --shard zero3         | --shard is none or zero1
+            --only p --gpu H100-80G --mount models=/nowhere | write --mount CLAIM=FOLDER
+            """)
+    void plansThatCannotBeMade(String options, String message) throws IOException {
+        Files.writeString(folder.resolve("jobs.yaml"), JOBS);
+        List<String> words = new java.util.ArrayList<>(List.of("plan", folder.toString()));
+        words.addAll(Arrays.asList(options.split(" +")));
+        assertThat(run(Map.of(), words.toArray(String[]::new))).isEqualTo(64);
+        assertThat(err.toString(StandardCharsets.UTF_8)).contains(message);
     }
 
     @Test
