@@ -83,3 +83,14 @@ bench-generate: build ## 256 new tokens with the cache of keys and values, again
 .PHONY: bench-plan
 bench-plan: build ## the memory that vlm-trainer plan says, against that of three small runs
 	@OMP_WAIT_POLICY=PASSIVE trainer-image/bin/vlm-trainer bench-plan --json target/bench/plan.json
+
+.PHONY: bench-pack bench-select
+bench-pack: build ## index, packing plan and order of 28.4 M made-up samples (SAMPLES=fewer)
+	@src/bench/bin/bench-pack
+
+bench-select: build ## 128 M uids selected by two lists (UIDS=fewer)
+	@src/bench/bin/bench-select
+
+.PHONY: bench-images
+bench-images: build ## images per second from tar to tensor, against webdataset + Pillow
+	@src/bench/bin/bench-images

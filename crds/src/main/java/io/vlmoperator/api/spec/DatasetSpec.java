@@ -27,6 +27,11 @@ import java.util.List;
         message = Messages.SELECT_CAPTIONS,
         fieldPath = ".select")
 @ValidationRule(
+        value =
+                "!has(self.output.shards) || !self.output.shards || self.sources.all(s, has(s.webDataset) || has(s.urlList))",
+        message = Messages.SHARDS_CAPTIONS,
+        fieldPath = ".output.shards")
+@ValidationRule(
         value = "has(self.pack) || self.sources.exists(s, has(s.conversations))",
         message = Messages.PACK_REQUIRED,
         reason = "FieldValueRequired")

@@ -6,6 +6,8 @@ final class Messages {
     static final String NO_MIXING =
             "captions, conversations and interleaved documents can't be mixed: make one Dataset of each and name them in the job's data";
     static final String SELECT_CAPTIONS = "select is for captions only: leave it out, or use webDataset or urlList";
+    static final String SHARDS_CAPTIONS =
+            "shards are written of captions only: leave it out, or use webDataset or urlList";
     static final String PACK_REQUIRED = "pack is required for captions: give at least pack.tokenizer";
     static final String PACK_CONVERSATIONS =
             "conversations are batched and not packed: write pack.algorithm: None, or leave pack out";

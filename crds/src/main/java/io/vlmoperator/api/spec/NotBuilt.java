@@ -4,7 +4,6 @@ import io.fabric8.generator.annotation.Pattern;
 import java.lang.reflect.RecordComponent;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 
 /** Features that the API has and the program does not have yet: refused by name, never ignored. */
 final class NotBuilt {
@@ -12,21 +11,11 @@ final class NotBuilt {
 
     private NotBuilt() {}
 
-    static Optional<Problem> source(String path, Source source) {
-        if (source.urlList() != null) {
-            return Optional.of(not(path + ".urlList", "download the images into tars and use webDataset"));
-        }
-        return Optional.empty();
-    }
-
     static List<Problem> dataset(DatasetSpec spec) {
         List<Problem> problems = new ArrayList<>();
         scores("spec.select.anyOf", spec.select().anyOf(), problems);
         scores("spec.select.allOf", spec.select().allOf(), problems);
         scores("spec.select.not", spec.select().not(), problems);
-        if (spec.output().shards()) {
-            problems.add(not("spec.output.shards", "leave it out; tars are read in place"));
-        }
         return problems;
     }
 

@@ -24,7 +24,7 @@ public record Source(
         @JsonPropertyDescription("Tars of samples: KEY.jpg, png or webp, KEY.txt (caption), KEY.json.")
         WebDataset webDataset,
 
-        @JsonPropertyDescription("A table of urls and captions that are downloaded. Not built yet.")
+        @JsonPropertyDescription("A table of urls and captions that are downloaded into tars under the output.")
         UrlList urlList,
 
         @JsonPropertyDescription("LLaVA conversations.") Conversations conversations,

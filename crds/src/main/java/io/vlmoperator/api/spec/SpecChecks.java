@@ -75,7 +75,6 @@ public final class SpecChecks {
                     1 == given(source.webDataset(), source.urlList(), source.conversations(), source.interleaved()),
                     path,
                     Messages.SOURCE_FORM);
-            NotBuilt.source(path, source).ifPresent(problems::add);
         });
         long conversations =
                 spec.sources().stream().filter(s -> s.conversations() != null).count();
@@ -87,6 +86,10 @@ public final class SpecChecks {
                 "spec.sources",
                 Messages.NO_MIXING);
         require(!spec.select().hasRules() || conversations + documents == 0, "spec.select", Messages.SELECT_CAPTIONS);
+        require(
+                !spec.output().shards() || conversations + documents == 0,
+                "spec.output.shards",
+                Messages.SHARDS_CAPTIONS);
         require(spec.pack() != null || conversations > 0, "spec", Messages.PACK_REQUIRED);
         if (spec.pack() != null) {
             require(

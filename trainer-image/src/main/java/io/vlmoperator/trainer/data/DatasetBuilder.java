@@ -71,7 +71,7 @@ public final class DatasetBuilder {
     public Optional<DatasetSummary> build(Progress progress) {
         requireSupported();
         Path out = locations.resolve(spec.output().location());
-        List<Shard> shards = Shard.list(spec.sources(), locations);
+        List<Shard> shards = Shard.list(spec.sources(), locations, spec.output().location());
         Path indexFolder = out.resolve(DatasetManifest.INDEX);
         Storage.createFolder(indexFolder);
         try (Tokenizer tokenizer = Tokenizer.load(locations.resolve(spec.pack().tokenizer()))) {
@@ -95,6 +95,7 @@ public final class DatasetBuilder {
             if (options.index == 0) {
                 Optional<DatasetSummary> complete = planner.complete(indexSpec);
                 if (complete.isPresent()) {
+                    reshard(out);
                     progress.shards(shards.size(), shards.size());
                     return complete;
                 }
@@ -105,9 +106,17 @@ public final class DatasetBuilder {
                 return Optional.empty();
             }
             waitForOthers(shards, indexFolder, indexSpec, done, progress);
-            return Optional.of(planner.plan());
+            DatasetSummary summary = planner.plan();
+            reshard(out);
+            return Optional.of(summary);
         } catch (IOException e) {
             throw TrainerException.storage("reading the Dataset's data: " + e, e);
+        }
+    }
+
+    private void reshard(Path out) {
+        if (spec.output().shards()) {
+            new Resharder(out, locations).write();
         }
     }
 
@@ -117,15 +126,18 @@ public final class DatasetBuilder {
             throw TrainerException.configuration(
                     "the Dataset names no pack.tokenizer; lengths are counted in tokens, so name a tokenizer's folder");
         }
-        if (spec.select().hasRules() && spec.sources().stream().anyMatch(s -> s.webDataset() == null)) {
-            throw TrainerException.configuration("select is for captions only; leave it out, or use webDataset");
+        if (spec.select().hasRules()
+                && spec.sources().stream().anyMatch(s -> s.webDataset() == null && s.urlList() == null)) {
+            throw TrainerException.configuration(
+                    "select is for captions only; leave it out, or use webDataset or urlList");
         }
         if (spec.output() == null || spec.output().location() == null) {
             throw TrainerException.configuration("the Dataset names no output.location");
         }
-        if (spec.output().shards()) {
+        if (spec.output().shards()
+                && spec.sources().stream().anyMatch(s -> s.webDataset() == null && s.urlList() == null)) {
             throw TrainerException.configuration(
-                    "output.shards is not supported by this version; the tars are read in place");
+                    "output.shards is for captions only; leave it out, or use webDataset or urlList");
         }
         if (pack.contextLength() <= pack.tokensPerImage()) {
             throw TrainerException.configuration("contextLength " + pack.contextLength() + " holds no image of "
@@ -146,11 +158,14 @@ public final class DatasetBuilder {
                 if (Thread.currentThread().isInterrupted()) {
                     throw new TrainerException(ExitCode.Terminated, "stopped before " + shard.location());
                 }
+                if (shard.download().isPresent()) {
+                    shard.download().get().run(duck);
+                }
                 Path file = folder.resolve(shard.indexName());
                 Storage.deleteTemporaries(folder, shard.indexName());
                 IndexFile.Origin origin = IndexFile.Origin.of(indexSpec, shard);
                 if (!IndexFile.isOf(duck, file, origin)) {
-                    index(shard, file, origin, rules, pool);
+                    index(shard, file, origin, rules, pool, duck);
                 }
                 progress.shards(++done, shards.size());
             }
@@ -158,16 +173,19 @@ public final class DatasetBuilder {
         return done;
     }
 
-    private void index(Shard shard, Path file, IndexFile.Origin origin, SampleRules rules, CheckPool pool) {
+    private void index(Shard shard, Path file, IndexFile.Origin origin, SampleRules rules, CheckPool pool, Duck duck) {
         ShardIndexer indexer = switch (shard.form()) {
             case Captions -> new CaptionIndexer(shard, rules);
             case Conversations -> new ConversationIndexer(shard, rules);
             case Interleaved -> new DocumentIndexer(shard, rules);
         };
-        try (IndexFile.Writer writer = new IndexFile.Writer(file.resolveSibling(".spill-w" + options.index));
+        try (IndexFile.Writer writer = new IndexFile.Writer(duck);
                 FileChannel channel = FileChannel.open(shard.path())) {
             CheckPool.Ordered sink = pool.into(writer, shard.location());
             indexer.walk(channel, sink);
+            if (shard.download().isPresent()) {
+                UrlDownload.failures(duck, shard.path()).forEach(sink::row);
+            }
             sink.drain(0);
             if (!IndexFile.Origin.of(origin.spec(), shard).equals(origin)) {
                 throw TrainerException.data(
@@ -195,8 +213,11 @@ public final class DatasetBuilder {
                     int n = shard.number();
                     ready[n] = ready[n]
                             || n % options.count == 0
-                            || IndexFile.isOf(
-                                    duck, folder.resolve(shard.indexName()), IndexFile.Origin.of(indexSpec, shard));
+                            || shard.isThere(duck)
+                                    && IndexFile.isOf(
+                                            duck,
+                                            folder.resolve(shard.indexName()),
+                                            IndexFile.Origin.of(indexSpec, shard));
                     if (ready[n]) {
                         found++;
                     } else if (missing.isEmpty()) {

@@ -8,6 +8,7 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.util.Iterator;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Semaphore;
 import javax.imageio.ImageIO;
@@ -29,6 +30,16 @@ public final class ImageDecoder {
     private final ConcurrentLinkedQueue<ImageReader> jpegReaders = new ConcurrentLinkedQueue<>();
     private final ConcurrentLinkedQueue<ImageReader> gifReaders = new ConcurrentLinkedQueue<>();
     private final Semaphore large = new Semaphore(1);
+    private final Optional<TurboJpeg> turbo;
+
+    /** Uses libjpeg-turbo where the machine has it. */
+    public ImageDecoder() {
+        this(TurboJpeg.find());
+    }
+
+    ImageDecoder(Optional<TurboJpeg> turbo) {
+        this.turbo = turbo;
+    }
 
     /**
      * The picture in RGB.
@@ -38,7 +49,8 @@ public final class ImageDecoder {
     public Pixels decode(byte[] data) throws RejectedException {
         ImageHeader header = ImageHeader.read(data);
         if ((long) header.width() * header.height() <= LARGE) {
-            return decode(header, data);
+            Optional<Pixels> fast = turbo(header, data);
+            return fast.isPresent() ? fast.get() : decode(header, data);
         }
         large.acquireUninterruptibly();
         try {
@@ -46,6 +58,17 @@ public final class ImageDecoder {
         } finally {
             large.release();
         }
+    }
+
+    /** CMYK is Pillow's own business; of damaged pictures the other decoder knows the reason. */
+    private Optional<Pixels> turbo(ImageHeader header, byte[] data) {
+        boolean plain = switch (header.colour()) {
+            case Gray, Rgb, Ycc -> header.format() == Format.Jpeg;
+            case Cmyk, Ycck, Unknown -> false;
+        };
+        return plain && turbo.isPresent()
+                ? turbo.get().decode(data, header.width(), header.height())
+                : Optional.empty();
     }
 
     private Pixels decode(ImageHeader header, byte[] data) throws RejectedException {

@@ -15,12 +15,12 @@ import org.duckdb.DuckDBAppender;
 
 /** The Parquet index of one shard. */
 final class IndexFile {
-    static final String FORMAT_VERSION = "2";
+    static final String FORMAT_VERSION = "3";
 
     private static final String COLUMNS = """
             ordinal INTEGER, uid VARCHAR, key VARCHAR, image_offset BIGINT, image_size INTEGER, image_type VARCHAR, width INTEGER, \
             height INTEGER, text_offset BIGINT, text_size INTEGER, json_offset BIGINT, json_size INTEGER, text_tokens INTEGER, \
-            images INTEGER, length INTEGER, bytes BIGINT, digest VARCHAR, image_hash BIGINT, status VARCHAR, reason VARCHAR, detail VARCHAR, \
+            images INTEGER, length INTEGER, bytes BIGINT, digest VARCHAR, image_hash BIGINT, uid64 BIGINT, digest64 BIGINT, status VARCHAR, reason VARCHAR, detail VARCHAR, \
             special_token_literals INTEGER, image_literals INTEGER""";
 
     private IndexFile() {}
@@ -62,13 +62,15 @@ final class IndexFile {
         private final DuckDBAppender appender;
         private int rows;
 
-        Writer(Path spill) {
-            duck = Duck.open(spill);
+        /**
+         * @param duck in which nobody else writes an index; used until {@link #close}
+         */
+        Writer(Duck duck) {
+            this.duck = duck;
             try {
-                duck.execute("CREATE TABLE samples (" + COLUMNS + ")");
+                duck.execute("CREATE OR REPLACE TABLE samples (" + COLUMNS + ")");
                 appender = duck.connection().createAppender("main", "samples");
             } catch (SQLException e) {
-                duck.close();
                 throw Duck.failed("preparing an index", e);
             }
         }
@@ -94,6 +96,9 @@ final class IndexFile {
                 appender.append(row.bytes());
                 appender.append(row.digest());
                 appender.append(row.imageHash());
+                // As numbers, too: millions of texts are slow to hand over.
+                appender.append(Digests.hash64(Digests.utf8(row.uid())));
+                appender.append(row.used() ? Digests.first64(row.digest()) : 0);
                 appender.append(row.used() ? "ok" : "rejected");
                 appender.append(row.reason());
                 appender.append(row.detail());
@@ -115,14 +120,11 @@ final class IndexFile {
             } catch (SQLException e) {
                 throw Duck.failed("adding to an index", e);
             }
-            String metadata = origin.entries().entrySet().stream()
-                    .sorted(Map.Entry.comparingByKey())
-                    .map(e -> e.getKey() + ": " + Duck.quote(e.getValue()))
-                    .collect(Collectors.joining(", ", "{", "}"));
+            String metadata = metadata(origin.entries());
             Storage.publish(file, temporary -> {
                 try {
-                    duck.execute("COPY (SELECT * FROM samples ORDER BY ordinal) TO " + Duck.quote(temporary)
-                            + " (FORMAT parquet, COMPRESSION zstd, KV_METADATA " + metadata + ")");
+                    duck.execute("COPY samples TO " + Duck.quote(temporary)
+                            + " (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, KV_METADATA " + metadata + ")");
                 } catch (SQLException e) {
                     throw Duck.failed("writing " + file, e);
                 }
@@ -133,23 +135,31 @@ final class IndexFile {
         public void close() {
             try {
                 appender.close();
+                duck.execute("DROP TABLE samples");
             } catch (SQLException e) {
                 throw Duck.failed("closing an index", e);
-            } finally {
-                duck.close();
             }
         }
     }
 
     /** Whether the file is there and made of exactly this. A damaged file is not. */
     static boolean isOf(Duck duck, Path file, Origin origin) {
-        if (!Files.isRegularFile(file)) {
-            return false;
-        }
         return metadata(duck, file).map(m -> m.equals(origin.entries())).orElse(false);
     }
 
-    private static Optional<Map<String, String>> metadata(Duck duck, Path file) {
+    /** DuckDB's literal of a file's entries. */
+    static String metadata(Map<String, String> entries) {
+        return entries.entrySet().stream()
+                .sorted(Map.Entry.comparingByKey())
+                .map(e -> e.getKey() + ": " + Duck.quote(e.getValue()))
+                .collect(Collectors.joining(", ", "{", "}"));
+    }
+
+    /** Entries of a Parquet file; empty when there is none, or a damaged one. */
+    static Optional<Map<String, String>> metadata(Duck duck, Path file) {
+        if (!Files.isRegularFile(file)) {
+            return Optional.empty();
+        }
         Map<String, String> found = new HashMap<>();
         try (Statement statement = duck.connection().createStatement();
                 ResultSet rows = statement.executeQuery(
@@ -170,10 +180,10 @@ final class IndexFile {
         void row(ResultSet row) throws SQLException, IOException;
     }
 
-    /** Rows of an index in order. */
+    /** Rows of an index in order: DuckDB keeps the order of a file, and rows are written in order. */
     static void read(Duck duck, Path file, List<String> columns, String where, RowReader reader) throws IOException {
         String sql = "SELECT " + String.join(", ", columns) + " FROM read_parquet(" + Duck.quote(file) + ")"
-                + (where.isEmpty() ? "" : " WHERE " + where) + " ORDER BY ordinal";
+                + (where.isEmpty() ? "" : " WHERE " + where);
         try (Statement statement = duck.connection().createStatement();
                 ResultSet rows = statement.executeQuery(sql)) {
             while (rows.next()) {

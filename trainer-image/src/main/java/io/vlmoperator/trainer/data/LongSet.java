@@ -1,6 +1,7 @@
 package io.vlmoperator.trainer.data;
 
 import java.util.Arrays;
+import java.util.function.LongConsumer;
 
 /** A set of numbers in an open table of at most two thirds full: 12 to 24 bytes each. */
 final class LongSet {
@@ -29,6 +30,14 @@ final class LongSet {
 
     int size() {
         return size + (zero ? 1 : 0);
+    }
+
+    /** Hands every number over, in no order. */
+    void forEach(LongConsumer consumer) {
+        if (zero) {
+            consumer.accept(0);
+        }
+        Arrays.stream(table).filter(value -> value != 0).forEach(consumer);
     }
 
     private void grow() {

@@ -60,7 +60,8 @@ final class PlanWriter implements Packer.Rows, AutoCloseable {
         Storage.publish(file, temporary -> {
             try {
                 appender.flush();
-                duck.execute("COPY plan TO " + Duck.quote(temporary) + " (FORMAT parquet, COMPRESSION zstd)");
+                duck.execute("COPY plan TO " + Duck.quote(temporary)
+                        + " (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)");
             } catch (SQLException e) {
                 throw Duck.failed("writing " + file, e);
             }

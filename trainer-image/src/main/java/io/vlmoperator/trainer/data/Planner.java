@@ -14,9 +14,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
-import java.sql.ResultSet;
-import java.sql.SQLException;
-import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.LinkedHashMap;
@@ -78,7 +75,8 @@ final class Planner {
             for (Shard shard : shards) {
                 Path file = out.resolve(DatasetManifest.INDEX).resolve(shard.indexName());
                 DatasetManifest.IndexEntry entry = manifest.index().get(shard.number());
-                boolean same = entry.file().equals(shard.indexName())
+                boolean same = shard.isThere(duck)
+                        && entry.file().equals(shard.indexName())
                         && IndexFile.isOf(duck, file, IndexFile.Origin.of(indexSpec, shard))
                         && Digests.ofFile(file).equals(entry.digest());
                 if (!same) {
@@ -110,7 +108,11 @@ final class Planner {
         String planDigest = "";
         List<DatasetManifest.IndexEntry> entries = new ArrayList<>();
         try (Duck duck = Duck.open(out.resolve(".spill"))) {
-            BitSet repeated = repeated(duck, folder);
+            BitSet repeated = RepeatedUids.find(
+                    duck,
+                    shards.stream()
+                            .map(shard -> folder.resolve(shard.indexName()))
+                            .toList());
             try (PlanWriter plan = new PlanWriter(duck, identity)) {
                 Packer packer = Packer.of(
                         packed ? pack.algorithm() : Pack.Algorithm.None,
@@ -168,41 +170,6 @@ final class Planner {
         return summary;
     }
 
-    /** Samples whose uid stands in an earlier place. */
-    private BitSet repeated(Duck duck, Path folder) {
-        BitSet repeated = new BitSet();
-        try {
-            duck.execute("CREATE TEMP TABLE uids (sample BIGINT, hash UHUGEINT)");
-            long base = 0;
-            for (Shard shard : shards) {
-                String file = Duck.quote(folder.resolve(shard.indexName()));
-                duck.execute("INSERT INTO uids SELECT " + base + " + ordinal, md5_number(uid) FROM read_parquet(" + file
-                        + ") WHERE status = 'ok'");
-                try (Statement statement = duck.connection().createStatement();
-                        ResultSet count = statement.executeQuery("SELECT count(*) FROM read_parquet(" + file + ")")) {
-                    count.next();
-                    base += count.getLong(1);
-                }
-            }
-            if (base > Integer.MAX_VALUE) {
-                throw TrainerException.configuration(
-                        "more than " + Integer.MAX_VALUE + " samples in one Dataset; split it");
-            }
-            try (Statement statement = duck.connection().createStatement();
-                    ResultSet found = statement.executeQuery("""
-                            SELECT sample FROM uids WHERE hash IN (SELECT hash FROM uids GROUP BY hash HAVING count(*) > 1)
-                            QUALIFY row_number() OVER (PARTITION BY hash ORDER BY sample) > 1""")) {
-                while (found.next()) {
-                    repeated.set((int) found.getLong(1));
-                }
-            }
-            duck.execute("DROP TABLE uids");
-        } catch (SQLException e) {
-            throw Duck.failed("looking for repeated uids", e);
-        }
-        return repeated;
-    }
-
     private void collect(
             Duck duck,
             Path folder,
@@ -212,72 +179,80 @@ final class Planner {
             Packer packer,
             List<DatasetManifest.IndexEntry> entries)
             throws IOException {
+        boolean once = spec.reject().duplicateImages() != Reject.DuplicateImages.Keep;
+        // Texts are slow to hand over: they are asked for where they are needed only.
+        boolean texts = once || spec.select().hasRules() || !repeated.isEmpty();
         List<String> columns = List.of(
-                "uid",
-                "key",
+                "ordinal",
                 "images",
                 "length",
                 "bytes",
-                "digest",
-                "reason",
-                "detail",
                 "special_token_literals",
                 "image_literals",
-                "image_hash");
+                "image_hash",
+                "status = 'ok'",
+                texts ? "uid" : "''",
+                texts ? "key" : "''");
         LongSet imageHashes = new LongSet();
-        boolean once = spec.reject().duplicateImages() != Reject.DuplicateImages.Keep;
-        long base = 0;
+        int base = 0;
         for (Shard shard : shards) {
             long[] source = perSource.computeIfAbsent(shard.source(), name -> new long[3]);
             Path file = folder.resolve(shard.indexName());
-            long start = base;
+            TreeMap<Integer, Refused> refusals = new TreeMap<>();
+            IndexFile.read(duck, file, List.of("ordinal", "uid", "key", "reason", "detail"), "status <> 'ok'", row -> {
+                source[0] += row.getString(2).isEmpty() ? 0 : 1;
+                refusals.put(row.getInt(1), new Refused(row.getString(3), row.getString(4), row.getString(5)));
+            });
+            IndexFile.read(
+                    duck,
+                    file,
+                    List.of("coalesce(sha256(string_agg(uid || ' ' || digest, '\n' ORDER BY ordinal)), '')"),
+                    "status = 'ok'",
+                    row -> identity.update(Digests.utf8(row.getString(1))));
+            int start = base;
             int[] count = new int[1];
             IndexFile.read(duck, file, columns, "", row -> {
-                long sample = start + count[0]++;
-                String uid = row.getString(1);
-                String reason = row.getString(7);
-                String detail = row.getString(8);
-                if (!uid.isEmpty()) {
-                    source[0]++;
-                    source[1] += row.getInt(3);
+                int ordinal = row.getInt(1);
+                if (ordinal != count[0]++) {
+                    throw new IllegalStateException(file + " is not in order at row " + ordinal);
                 }
-                if (repeated.get((int) sample)) {
-                    reason = RejectReason.DuplicateUid.name();
-                    detail = "uid " + uid + " stands in an earlier place";
+                if (!row.getBoolean(8)) {
+                    refuse(shard, refusals.get(ordinal), rejects);
+                    return;
                 }
-                int copies = 1;
-                if (reason.isEmpty()) {
-                    copies = selection.copies(uid);
-                    if (copies == 0) {
-                        notSelected++;
-                        return;
-                    }
-                    if (once && !imageHashes.add(row.getLong(11))) {
-                        reason = RejectReason.DuplicateImage.name();
-                        detail = "the image stands in an earlier place";
-                    }
+                int sample = Math.addExact(start, ordinal);
+                source[0]++;
+                source[1] += row.getInt(2);
+                if (repeated.get(sample)) {
+                    refuse(
+                            shard,
+                            Refused.of(row.getString(10), RejectReason.DuplicateUid, "uid " + row.getString(9)),
+                            rejects);
+                    return;
                 }
-                if (!reason.isEmpty()) {
-                    refused++;
-                    rejected.merge(reason, 1L, Long::sum);
-                    rejects.write(DatasetManifest.json(orderedReject(shard, row.getString(2), reason, detail)));
-                    rejects.newLine();
+                int copies = selection.copies(row.getString(9));
+                if (copies == 0) {
+                    notSelected++;
+                    return;
+                }
+                if (once && !imageHashes.add(row.getLong(7))) {
+                    refuse(shard, Refused.of(row.getString(10), RejectReason.DuplicateImage, "the image"), rejects);
                     return;
                 }
                 kept++;
                 source[2] += copies;
                 samples += copies;
-                images += (long) copies * row.getInt(3);
-                tokens += (long) copies * row.getInt(4);
-                bytes += row.getLong(5);
-                specialTokenLiterals += row.getInt(9);
-                imageLiterals += row.getInt(10);
-                identity.update(Digests.utf8(uid + " " + row.getString(6) + (copies > 1 ? " x" + copies : "") + "\n"));
+                images += (long) copies * row.getInt(2);
+                int length = row.getInt(3);
+                tokens += (long) copies * length;
+                bytes += row.getLong(4);
+                specialTokenLiterals += row.getInt(5);
+                imageLiterals += row.getInt(6);
                 for (int copy = 0; copy < copies; copy++) {
-                    packer.add((int) sample, row.getInt(4));
+                    packer.add(sample, length);
                 }
             });
-            base += count[0];
+            base = Math.addExact(base, count[0]);
             packer.shardEnds();
             entries.add(new DatasetManifest.IndexEntry(
                     shard.indexName(),
@@ -287,6 +262,20 @@ final class Planner {
                     count[0],
                     Digests.ofFile(file)));
         }
+    }
+
+    /** A line of the reject file. */
+    private record Refused(String key, String reason, String detail) {
+        static Refused of(String key, RejectReason reason, String what) {
+            return new Refused(key, reason.name(), what + " stands in an earlier place");
+        }
+    }
+
+    private void refuse(Shard shard, Refused line, BufferedWriter rejects) throws IOException {
+        refused++;
+        rejected.merge(line.reason(), 1L, Long::sum);
+        rejects.write(DatasetManifest.json(orderedReject(shard, line.key(), line.reason(), line.detail())));
+        rejects.newLine();
     }
 
     private static Map<String, String> orderedReject(Shard shard, String key, String reason, String detail) {

@@ -18,6 +18,12 @@ public enum RejectReason {
     DuplicateUid,
     /** The image stood in an earlier place, by the rule of the spec; the first one counts. */
     DuplicateImage,
+    /** A url that is none, an address inside, or an answer whose headers disallow its use. */
+    DownloadRefused,
+    /** No answer, a broken one, or one that is no success, after all tries. */
+    DownloadFailed,
+    DownloadTimeout,
+    DownloadTooLarge,
     ImageMissing,
     /** The data ends too early, is corrupt, or is no picture. */
     ImageUndecodable,

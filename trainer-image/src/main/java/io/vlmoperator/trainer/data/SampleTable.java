@@ -96,22 +96,22 @@ final class SampleTable implements AutoCloseable {
                     "ordinal",
                     "length",
                     "images",
-                    "uid",
+                    "uid64",
                     "image_offset",
                     "image_size",
                     "text_offset",
                     "text_size",
-                    "digest");
+                    "digest64");
             IndexFile.read(duck, file, columns, "status = 'ok'", row -> {
                 int sample = base + row.getInt(1);
                 lengths[sample] = row.getInt(2);
                 imageCounts[sample] = row.getInt(3);
-                uids[sample] = Digests.hash64(Digests.utf8(row.getString(4)));
+                uids[sample] = row.getLong(4);
                 imageOffsets[sample] = row.getLong(5);
                 imageSizes[sample] = row.getInt(6);
                 textOffsets[sample] = row.getLong(7);
                 textSizes[sample] = row.getInt(8);
-                digests[sample] = Digests.first64(row.getString(9));
+                digests[sample] = row.getLong(9);
                 used[0]++;
             });
         }
@@ -137,11 +137,18 @@ final class SampleTable implements AutoCloseable {
         int at = 0;
         int row = -1;
         try (Statement statement = duck.connection().createStatement();
-                ResultSet rows = statement.executeQuery("SELECT \"row\", sample FROM read_parquet(" + Duck.quote(plan)
-                        + ") ORDER BY \"row\", position")) {
+                ResultSet rows =
+                        statement.executeQuery("SELECT \"row\", sample FROM read_parquet(" + Duck.quote(plan) + ")")) {
             while (rows.next()) {
+                // Written in order; every row has at least one sample.
                 if (rows.getInt(1) != row) {
+                    if (rows.getInt(1) != row + 1 || row + 2 >= rowStarts.length) {
+                        throw damaged(plan);
+                    }
                     rowStarts[++row] = at;
+                }
+                if (at == placed.length) {
+                    throw damaged(plan);
                 }
                 placed[at++] = Math.toIntExact(rows.getLong(2));
             }
@@ -149,9 +156,13 @@ final class SampleTable implements AutoCloseable {
             throw Duck.failed("reading " + plan, e);
         }
         if (row + 1 != rowStarts.length - 1 || at != placed.length) {
-            throw TrainerException.data(plan + " does not fit " + DatasetManifest.FILE + "; make the Dataset again");
+            throw damaged(plan);
         }
         rowStarts[row + 1] = at;
+    }
+
+    private static TrainerException damaged(Path plan) {
+        return TrainerException.data(plan + " does not fit " + DatasetManifest.FILE + "; make the Dataset again");
     }
 
     private static void requireDigest(Path file, String digest) throws IOException {
@@ -216,6 +227,19 @@ final class SampleTable implements AutoCloseable {
             return form == Form.Captions
                     ? new Bytes(text, Optional.of(Storage.read(channel, imageOffsets[sample], imageSizes[sample])))
                     : new Bytes(text, Optional.empty());
+        } finally {
+            if (shard >= MAX_OPEN) {
+                channel.close();
+            }
+        }
+    }
+
+    /** Other bytes of the file that a sample lies in. */
+    byte[] readShard(int sample, long offset, int size) throws IOException {
+        int shard = shardOf(sample);
+        FileChannel channel = channel(shard);
+        try {
+            return Storage.read(channel, offset, size);
         } finally {
             if (shard >= MAX_OPEN) {
                 channel.close();

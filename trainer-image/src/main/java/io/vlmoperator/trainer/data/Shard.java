@@ -19,6 +19,7 @@ import java.util.Set;
  * @param images folder that image paths are relative to
  * @param imagesLocation location of that folder; empty for tars
  * @param indexName file name of its index
+ * @param download what makes the tar, of a source of urls
  */
 record Shard(
         int number,
@@ -28,7 +29,8 @@ record Shard(
         String location,
         Optional<Path> images,
         String imagesLocation,
-        String indexName) {
+        String indexName,
+        Optional<UrlDownload> download) {
     /** What the samples are. */
     enum Form {
         Captions,
@@ -40,10 +42,11 @@ record Shard(
     /**
      * The shards of all sources, in order.
      *
+     * @param output location of the Dataset; downloads lie under it
      * @throws TrainerException InvalidConfiguration for what this version does not read, mixed forms, or a file listed twice; InvalidData
      *     for files that are missing
      */
-    static List<Shard> list(List<Source> sources, Locations locations) {
+    static List<Shard> list(List<Source> sources, Locations locations, String output) {
         if (sources.isEmpty()) {
             throw TrainerException.configuration("the Dataset has no sources; name at least one");
         }
@@ -55,6 +58,10 @@ record Shard(
             String name = source.name() == null ? "source-" + (s + 1) : source.name();
             if (!names.add(name)) {
                 throw TrainerException.configuration("two sources are called " + name + "; give each its own name");
+            }
+            if (source.urlList() != null) {
+                downloads(source.urlList(), name, locations, output, shards);
+                continue;
             }
             Form form = form(source, name);
             String location = switch (form) {
@@ -88,7 +95,8 @@ record Shard(
                         exact,
                         images,
                         imagesLocation,
-                        indexName(name, shards.size(), path)));
+                        indexName(name, shards.size(), path),
+                        Optional.empty()));
             }
         }
         if (shards.stream().map(Shard::form).distinct().count() > 1) {
@@ -96,6 +104,37 @@ record Shard(
                     "captions, conversations and documents in one Dataset; make one of each and name them in the job's data");
         }
         return List.copyOf(shards);
+    }
+
+    /** Whether the file is there: a tar of downloads with the list's newest state. */
+    boolean isThere(Duck duck) throws IOException {
+        return download.isEmpty() || download.get().isDone(duck);
+    }
+
+    private static void downloads(
+            Source.UrlList urls, String name, Locations locations, String output, List<Shard> shards) {
+        String folder = output.replaceFirst("/+$", "") + "/downloads/" + name + "/";
+        int number = 0;
+        for (Path list : locations.expand(urls.location())) {
+            long rows = UrlDownload.rows(urls, list, locations.resolve(folder + ".spill-urls"));
+            for (long first = 0; first < rows; first += UrlDownload.ROWS, number++) {
+                String location = folder + "%08d.tar".formatted(number);
+                Path tar = locations.resolve(location);
+                shards.add(new Shard(
+                        shards.size(),
+                        name,
+                        Form.Captions,
+                        tar,
+                        location,
+                        Optional.empty(),
+                        "",
+                        indexName(name, shards.size(), tar),
+                        Optional.of(new UrlDownload(urls, list, first, tar))));
+            }
+        }
+        if (number == 0) {
+            throw TrainerException.data("the lists of urls of source " + name + " have no row");
+        }
     }
 
     private static Form form(Source source, String name) {
@@ -108,9 +147,8 @@ record Shard(
         if (source.interleaved() != null) {
             return Form.Interleaved;
         }
-        String what = source.urlList() != null ? "urlList" : "nothing";
-        throw TrainerException.configuration("source " + name + " has " + what
-                + ", which this version does not read; use webDataset, conversations or interleaved");
+        throw TrainerException.configuration(
+                "source " + name + " names nothing; use webDataset, urlList, conversations or interleaved");
     }
 
     /** {@code pvc://CLAIM} of a location. */

@@ -30,6 +30,9 @@ public final class Main {
               plan FOLDER|FILE... --gpu NAME [--nodes N] [--gpus-per-node N] [--only NAME] [--samples N] [--text-tokens N]
                    [--mfu SHARE] [--network GB/s] [--shard none|zero1] [--mount CLAIM=FOLDER]...
                                               what a training job needs: memory, operations, time, communication; runs nothing
+              data show DATASET --tokenizer DIR [--sample N] [--images DIR] [--image-size N] [--template ChatML|PaperCompatible]
+                                              a sample of a finished Dataset as the model sees it: text, tokens, which of them are
+                                              targets; its images are written to a folder
               checkpoint list RUN             the checkpoints of a run folder
               checkpoint verify RUN           reads them all and compares their digests
               checkpoint prune RUN --keep N   deletes all but the newest N
@@ -46,6 +49,9 @@ public final class Main {
               bench-full-size [--threads N] [--recompute None|Selective|Full] [--json FILE]
                                               forward and backward at the paper's sizes; needs 12 GiB (see make bench-full-size)
               bench-plan [--json FILE]        the plan's memory against that of three small runs (see make bench-plan)
+              bench-images TAR [--decoder turbo|jdk] [--passes N]
+                                              decode, resize and normalise the JPEGs of a tar (see make bench-images)
+              bench-data pack|select N        index, plan, order or selection of N made-up samples (see make bench-pack, bench-select)
               --version, --help
 
             A location pvc://CLAIM/path lies under the folder of --mount CLAIM=FOLDER (in a pod under /mnt/CLAIM).
@@ -103,6 +109,8 @@ public final class Main {
                 case "bench-full-size" -> FullSizeBench.run(rest, out);
                 case "bench-plan" -> PlanBench.run(rest, out);
                 case "bench-generate" -> GenerateBench.run(rest, out);
+                case "bench-images" -> ImageBenchCommand.run(rest, out);
+                case "bench-data" -> DataBenchCommand.run(rest, out);
                 case "--version" -> {
                     out.println("vlm-trainer " + version() + ", libtorch " + io.vlmoperator.trainer.op.Torch.VERSION);
                     yield 0;

@@ -182,16 +182,6 @@ class DatasetBuilderTest {
         assertFails(TestData.captions("pvc://data/b.tar", 64, 9), ExitCode.InvalidData, "b.tar", "does not exist");
         assertFails(TestData.captions("s3://data/b.tar", 64, 9), ExitCode.InvalidConfiguration, "s3://");
         assertFails(TestData.captions("pvc://data/a.tar", 9, 9), ExitCode.InvalidConfiguration, "holds no image");
-        Source list = new Source(
-                "l",
-                null,
-                new Source.UrlList("pvc://data/x", null, null, null, null, null, null, null, null, null, null, null),
-                null,
-                null);
-        assertFails(
-                TestData.spec(list, 64, 9, new Reject(null, null, null, null, null, null)),
-                ExitCode.InvalidConfiguration,
-                "urlList");
         Files.createSymbolicLink(data.resolve("out.tar"), Files.write(root.resolve("secret.tar"), new byte[1024]));
         assertFails(TestData.captions("pvc://data/out.tar", 64, 9), ExitCode.InvalidConfiguration, "leads out");
     }

@@ -1,0 +1,130 @@
+package io.vlmoperator.trainer.data;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentLinkedQueue;
+
+/**
+ * libjpeg-turbo through its TurboJPEG interface, where the machine has {@code libturbojpeg.so.0}: the JDK's own libjpeg has no vector code. The
+ * result equals libjpeg's, and so the JDK's, byte for byte (accurate DCT, fancy upsampling). Whatever the library complains about is
+ * left to the caller's other decoder, which knows the reasons. Safe for use by several threads.
+ */
+final class TurboJpeg {
+    private static final String LIBRARY = "libturbojpeg.so.0";
+    /** TJPF_RGB of turbojpeg.h. */
+    private static final int RGB = 0;
+    /** TJFLAG_LIMITSCANS: more than 500 scans are no picture but an attack. */
+    private static final int LIMIT_SCANS = 1 << 15;
+
+    private static final Optional<TurboJpeg> FOUND = load();
+
+    private final MethodHandle init;
+    private final MethodHandle readHeader;
+    private final MethodHandle decompress;
+    /** Native decoders that nobody uses at present; never more than threads that decode. */
+    private final ConcurrentLinkedQueue<MemorySegment> idle = new ConcurrentLinkedQueue<>();
+
+    private TurboJpeg(SymbolLookup library) {
+        Linker linker = Linker.nativeLinker();
+        init = linker.downcallHandle(
+                library.findOrThrow("tjInitDecompress"), FunctionDescriptor.of(ValueLayout.ADDRESS));
+        readHeader = linker.downcallHandle(
+                library.findOrThrow("tjDecompressHeader3"),
+                FunctionDescriptor.of(
+                        ValueLayout.JAVA_INT,
+                        ValueLayout.ADDRESS,
+                        ValueLayout.ADDRESS,
+                        ValueLayout.JAVA_LONG,
+                        ValueLayout.ADDRESS,
+                        ValueLayout.ADDRESS,
+                        ValueLayout.ADDRESS,
+                        ValueLayout.ADDRESS),
+                Linker.Option.critical(true));
+        decompress = linker.downcallHandle(
+                library.findOrThrow("tjDecompress2"),
+                FunctionDescriptor.of(
+                        ValueLayout.JAVA_INT,
+                        ValueLayout.ADDRESS,
+                        ValueLayout.ADDRESS,
+                        ValueLayout.JAVA_LONG,
+                        ValueLayout.ADDRESS,
+                        ValueLayout.JAVA_INT,
+                        ValueLayout.JAVA_INT,
+                        ValueLayout.JAVA_INT,
+                        ValueLayout.JAVA_INT,
+                        ValueLayout.JAVA_INT),
+                Linker.Option.critical(true)); // works on the heap's arrays; a picture takes milliseconds
+    }
+
+    private static Optional<TurboJpeg> load() {
+        if (Boolean.getBoolean("vlm.jpeg.jdk") || ValueLayout.ADDRESS.byteSize() != 8) {
+            return Optional.empty();
+        }
+        try {
+            return Optional.of(new TurboJpeg(SymbolLookup.libraryLookup(LIBRARY, Arena.global())));
+        } catch (IllegalArgumentException | java.util.NoSuchElementException e) {
+            return Optional.empty(); // not on this machine, or of an unknown version
+        }
+    }
+
+    /** The library, where it is found; system property {@code vlm.jpeg.jdk=true} leaves it aside. */
+    static Optional<TurboJpeg> find() {
+        return FOUND;
+    }
+
+    /**
+     * Decodes a gray, YCbCr or RGB picture.
+     *
+     * @param width and {@code height} as the header says
+     * @return empty when the library has any complaint
+     */
+    Optional<Pixels> decode(byte[] file, int width, int height) {
+        MemorySegment decoder = idle.poll();
+        try {
+            if (decoder == null) {
+                decoder = (MemorySegment) init.invokeExact();
+                if (decoder.equals(MemorySegment.NULL)) {
+                    return Optional.empty();
+                }
+            }
+            // The library scales to what it is asked for, so both readings of the header must agree.
+            int[] seen = new int[4];
+            MemorySegment sides = MemorySegment.ofArray(seen);
+            int known = (int) readHeader.invokeExact(
+                    decoder,
+                    MemorySegment.ofArray(file),
+                    (long) file.length,
+                    sides.asSlice(0, 4),
+                    sides.asSlice(4, 4),
+                    sides.asSlice(8, 4),
+                    sides.asSlice(12, 4));
+            if (known != 0 || seen[0] != width || seen[1] != height) {
+                idle.add(decoder);
+                return Optional.empty();
+            }
+            byte[] rgb = new byte[Math.multiplyExact(3, Math.multiplyExact(width, height))];
+            int answer = (int) decompress.invokeExact(
+                    decoder,
+                    MemorySegment.ofArray(file),
+                    (long) file.length,
+                    MemorySegment.ofArray(rgb),
+                    width,
+                    3 * width,
+                    height,
+                    RGB,
+                    LIMIT_SCANS);
+            idle.add(decoder);
+            return answer == 0 ? Optional.of(new Pixels(width, height, rgb)) : Optional.empty();
+        } catch (RuntimeException | Error e) {
+            throw e;
+        } catch (Throwable e) {
+            throw new IllegalStateException("the handles throw nothing", e);
+        }
+    }
+}
