@@ -34,7 +34,7 @@ test: jdk tools ## all tests; ends with their number
 	$(MVN) spotless:check verify
 	@src/e2e/bin/count-tests
 
-soak: build ## faults at length, by seed: kills, freezes, damage, a full disk (SEED=, SOAK='kill-rank=6 ...'); goes on where it was
+soak: build tools ## faults at length, by seed: kills, freezes, damage, a full disk (SEED=, SOAK='kill-rank=6 ...'); goes on where it was
 	@src/e2e/bin/soak run
 
 soak-report: jdk ## the table of what make soak has done

@@ -74,6 +74,11 @@ final class Stage implements AutoCloseable {
                 Map.of("KUBECONFIG", cluster.kubeconfig().toString()));
     }
 
+    /** A stage of its own, for a program that is no test. */
+    static Stage start() throws IOException, InterruptedException {
+        return new Stage();
+    }
+
     KubernetesClient client() {
         return client;
     }

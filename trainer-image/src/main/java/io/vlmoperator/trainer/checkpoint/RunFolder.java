@@ -107,6 +107,24 @@ public final class RunFolder {
     }
 
     /**
+     * What an error of the storage means for an attempt that works here: where a newer attempt owns the run, files vanish under the hands
+     * of the older one, and that is the reason.
+     *
+     * @param what the attempt was doing
+     */
+    public TrainerException failed(int attempt, String what, IOException cause) {
+        try {
+            check(attempt);
+        } catch (TrainerException fenced) {
+            fenced.addSuppressed(cause);
+            return fenced;
+        } catch (IOException unreadable) {
+            cause.addSuppressed(unreadable);
+        }
+        return CheckpointWriter.failed(what, folder, cause);
+    }
+
+    /**
      * Makes this attempt the owner.
      *
      * @param attempt from 1

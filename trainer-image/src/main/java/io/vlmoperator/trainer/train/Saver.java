@@ -127,7 +127,7 @@ final class Saver {
                 publish(fence.get(), step, tokens, loss, files);
             }
         } catch (IOException e) {
-            throw CheckpointWriter.failed("saving step " + step + " in", run.path(), e);
+            throw run.failed(job.attempt(), "saving step " + step + " in", e);
         }
         // Nobody goes on before it counts: a step after it is never lost without this one being there.
         communicator.barrier();

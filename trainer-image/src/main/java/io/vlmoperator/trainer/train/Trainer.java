@@ -12,7 +12,6 @@ import io.vlmoperator.api.spec.TrainingSpec;
 import io.vlmoperator.trainer.Json;
 import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.TrainerException;
-import io.vlmoperator.trainer.checkpoint.CheckpointWriter;
 import io.vlmoperator.trainer.checkpoint.Export;
 import io.vlmoperator.trainer.checkpoint.Faults;
 import io.vlmoperator.trainer.checkpoint.Manifest;
@@ -148,7 +147,7 @@ public final class Trainer {
                 communicator.barrier();
             }
         } catch (IOException e) {
-            throw CheckpointWriter.failed("the run folder", run.path(), e);
+            throw run.failed(job.attempt(), "the run folder", e);
         }
     }
 

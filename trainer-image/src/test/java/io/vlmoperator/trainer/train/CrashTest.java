@@ -151,6 +151,20 @@ class CrashTest {
     }
 
     @Test
+    void filesThatVanishUnderAReplacedAttemptAreNoFaultOfTheStorage() throws IOException {
+        TinyRun run = tiny("vanished", 1);
+        run.faults = (call, path) -> {
+            if (call.equals("force") && path.toString().contains(SAVE)) {
+                RunFolder.at(run.run()).acquire(2, "uid-1", "now");
+                Files.delete(path);
+            }
+        };
+        assertThatThrownBy(run::train)
+                .isInstanceOfSatisfying(
+                        TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.Fenced));
+    }
+
+    @Test
     void anOlderCheckpointThatCannotBeReadStopsNobody() throws IOException {
         TinyRun straight = tiny("older", 1);
         straight.train();

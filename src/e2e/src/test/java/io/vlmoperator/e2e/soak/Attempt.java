@@ -29,24 +29,33 @@ final class Attempt implements AutoCloseable {
     private final int number;
     private final List<Process> ranks = new ArrayList<>();
     private final List<Path> logs = new ArrayList<>();
+    private final Thread atExit = new Thread(() -> ranks().forEach(Process::destroyForcibly));
 
     private Attempt(int number) {
         this.number = number;
     }
 
     /**
-     * @param home gets the mounts, job files and logs; {@code home/runs} is the claim of the run
+     * @param trainingSeed of the job
+     * @param number of the attempt
      * @param stepDeadline seconds
+     * @param steps of the run
      */
-    static Attempt start(Lab lab, Path home, long trainingSeed, int number, int stepDeadline) throws IOException {
+    record Order(long trainingSeed, int number, int stepDeadline, int steps) {}
+
+    /** @param home gets the mounts, job files and logs; {@code home/runs} is the claim of the run */
+    static Attempt start(Lab lab, Path home, Order order) throws IOException {
+        int number = order.number();
         Path mounts = Files.createDirectories(home.resolve("mnt"));
         link(mounts.resolve("emoji"), lab.emoji());
         link(mounts.resolve("runs"), Files.createDirectories(home.resolve("runs")));
         Path own = Files.createDirectories(home.resolve("attempt-" + number));
         Path job = own.resolve("job.json");
-        Files.write(job, lab.job(trainingSeed, number, stepDeadline));
+        Files.write(job, lab.job(order.trainingSeed(), number, order.stepDeadline(), order.steps()));
         int port = freePorts(number);
         Attempt attempt = new Attempt(number);
+        // Also when somebody ends the program: frozen workers would stay for ever.
+        Runtime.getRuntime().addShutdownHook(attempt.atExit);
         for (int rank = 0; rank < WORLD; rank++) {
             Path log = own.resolve("rank-" + rank + ".log");
             ProcessBuilder builder = new ProcessBuilder(lab.trainer().toString(), "worker")
@@ -74,7 +83,7 @@ final class Attempt implements AutoCloseable {
                             "256m",
                             "OMP_NUM_THREADS",
                             "1"));
-            attempt.ranks.add(builder.start());
+            attempt.add(builder.start());
             attempt.logs.add(log);
         }
         return attempt;
@@ -103,6 +112,18 @@ final class Attempt implements AutoCloseable {
             return true;
         } catch (IOException e) {
             return false;
+        }
+    }
+
+    private void add(Process rank) {
+        synchronized (ranks) {
+            ranks.add(rank);
+        }
+    }
+
+    private List<Process> ranks() {
+        synchronized (ranks) {
+            return List.copyOf(ranks);
         }
     }
 
@@ -192,8 +213,13 @@ final class Attempt implements AutoCloseable {
     /** Ends what still runs, frozen or not. */
     @Override
     public void close() throws InterruptedException {
-        for (Process process : ranks) {
+        for (Process process : ranks()) {
             process.destroyForcibly().waitFor();
+        }
+        try {
+            Runtime.getRuntime().removeShutdownHook(atExit);
+        } catch (IllegalStateException e) {
+            return; // the program is ending, and the hook does the same
         }
     }
 }

@@ -100,20 +100,11 @@ final class Lab {
      *
      * @param seed of the training
      * @param stepDeadline {@code failure.stepDeadlineSeconds}
+     * @param steps of the run
      */
-    byte[] job(long seed, int attempt, int stepDeadline) throws IOException {
-        ObjectNode manifest =
-                Manifests.one(Manifests.small(repository.resolve("examples/emoji")), "PretrainJob", job -> {});
-        ObjectNode spec = Manifests.spec(manifest);
-        spec.put("seed", seed);
-        ((ObjectNode) spec.get("schedule")).putObject("stopAfter").put("steps", STEPS);
-        ObjectNode checkpoints = (ObjectNode) spec.get("checkpoints");
-        checkpoints.put("everySteps", EVERY);
-        checkpoints.putObject("keep").put("last", 3);
-        spec.putObject("failure")
-                .put("stepDeadlineSeconds", stepDeadline)
-                .put("startupDeadlineSeconds", 300)
-                .put("gracePeriodSeconds", 30);
+    byte[] job(long seed, int attempt, int stepDeadline, int steps) throws IOException {
+        ObjectNode spec = Manifests.spec(manifest(repository.resolve("examples/emoji"), seed, steps));
+        ((ObjectNode) spec.get("failure")).put("stepDeadlineSeconds", stepDeadline);
         spec.putObject("output").put("location", "pvc://runs/run");
         ObjectNode job = JSON.createObjectNode()
                 .put("schemaVersion", 1)
@@ -139,19 +130,36 @@ final class Lab {
         return JSON.writeValueAsBytes(job);
     }
 
+    /** The example's PretrainJob, made small, with a seed; what it trains does not depend on where it runs. */
+    static ObjectNode manifest(Path examples, long seed, int steps) {
+        return Manifests.one(Manifests.small(examples), "PretrainJob", job -> {
+            ObjectNode spec = Manifests.spec(job);
+            spec.put("seed", seed);
+            ((ObjectNode) spec.get("schedule")).putObject("stopAfter").put("steps", steps);
+            ObjectNode checkpoints = (ObjectNode) spec.get("checkpoints");
+            checkpoints.put("everySteps", EVERY);
+            checkpoints.putObject("keep").put("last", 3);
+            spec.putObject("failure")
+                    .put("stepDeadlineSeconds", Attempt.PATIENT)
+                    .put("startupDeadlineSeconds", Attempt.PATIENT)
+                    .put("gracePeriodSeconds", 30);
+        });
+    }
+
     /** The seed of the training in the repetition with this seed. */
     static long trainingSeed(long seed) {
         return seed % REFERENCES + 1;
     }
 
     /** What a run of this training seed gives when nothing disturbs it. */
-    Run reference(long trainingSeed) throws Exception {
-        Path home = folder.resolve("reference-" + trainingSeed);
+    Run reference(long trainingSeed, int steps) throws Exception {
+        Path home = folder.resolve("reference-" + trainingSeed + "-" + steps);
         Run run = new Run(home.resolve("runs/run"));
         Path complete = home.resolve("complete");
         if (!Files.exists(complete)) {
             Soak.Files2.deleteTree(home);
-            try (Attempt attempt = Attempt.start(this, home, trainingSeed, 1, Attempt.PATIENT)) {
+            try (Attempt attempt =
+                    Attempt.start(this, home, new Attempt.Order(trainingSeed, 1, Attempt.PATIENT, steps))) {
                 attempt.mustComplete();
             }
             run.requireWhole();

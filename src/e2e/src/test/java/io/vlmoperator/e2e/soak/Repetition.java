@@ -24,6 +24,14 @@ final class Repetition implements AutoCloseable {
         Files.createDirectories(folder);
     }
 
+    Lab lab() {
+        return lab;
+    }
+
+    long seed() {
+        return seed;
+    }
+
     SplittableRandom random() {
         return random;
     }
@@ -43,7 +51,8 @@ final class Repetition implements AutoCloseable {
     }
 
     Attempt next(int stepDeadline) throws IOException {
-        Attempt attempt = Attempt.start(lab, folder, Lab.trainingSeed(seed), attempts.size() + 1, stepDeadline);
+        Attempt attempt = Attempt.start(
+                lab, folder, new Attempt.Order(Lab.trainingSeed(seed), attempts.size() + 1, stepDeadline, Lab.STEPS));
         attempts.add(attempt);
         return attempt;
     }
@@ -58,12 +67,12 @@ final class Repetition implements AutoCloseable {
 
     void compare() throws Exception {
         run().requireWhole();
-        run().requireEqual(lab.reference(Lab.trainingSeed(seed)));
+        run().requireEqual(lab.reference(Lab.trainingSeed(seed), Lab.STEPS));
     }
 
     /** The reference is made before anything is disturbed, so that a failure of it is not taken for one of the scenario. */
     void prepareReference() throws Exception {
-        lab.reference(Lab.trainingSeed(seed));
+        lab.reference(Lab.trainingSeed(seed), Lab.STEPS);
     }
 
     @Override

@@ -41,6 +41,7 @@ interface Scenario {
                 new FullDisk())) {
             all.put(scenario.name(), scenario);
         }
+        ClusterScenario.all().forEach(scenario -> all.put(scenario.name(), scenario));
         return all;
     }
 }
