@@ -153,7 +153,7 @@ final class Lab {
 
     /** What a run of this training seed gives when nothing disturbs it. */
     Run reference(long trainingSeed, int steps) throws Exception {
-        Path home = folder.resolve("reference-" + trainingSeed + "-" + steps);
+        Path home = folder.resolve("reference-" + build() + "-" + trainingSeed + "-" + steps);
         Run run = new Run(home.resolve("runs/run"));
         Path complete = home.resolve("complete");
         if (!Files.exists(complete)) {
@@ -166,6 +166,16 @@ final class Lab {
             Files.createFile(complete);
         }
         return run;
+    }
+
+    /** Of the trainer that is tried: another build may compute other last digits. */
+    private String build() throws Exception {
+        try (var jars = Files.newDirectoryStream(repository.resolve("trainer-image/target"), "trainer-image-*.jar")) {
+            for (Path jar : jars) {
+                return Run.digest(jar).substring(0, 12);
+            }
+        }
+        throw new IllegalStateException("trainer-image/target has no jar; run make build");
     }
 
     static List<String> lines(Path file) throws IOException {
