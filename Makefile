@@ -69,6 +69,13 @@ test-images: images tools ## the four resources end to end, with operator and tr
 crds: jdk ## write the CRDs (crds/crds, chart) and src/docs/api.md from the Java types
 	$(MVN) -pl crds test -Dtest=CrdFilesTest,ApiReferenceTest -Dvlm.crds.write=true
 
+.PHONY: verify-transformers verify-tensorboard
+verify-transformers: build ## an exported model in transformers: loading, logits, greedy text, bytes
+	@src/bench/bin/verify-transformers
+
+verify-tensorboard: jdk ## an event file of the trainer in TensorBoard's own reader
+	@src/bench/bin/verify-tensorboard
+
 bench-train: build ## training steps against transformers + torch: speed and memory (SHAPES=, PAIRS=, STEPS=, THREADS=)
 	@src/bench/bin/bench-train
 

@@ -60,6 +60,7 @@ final class CheckpointReader {
                 try (Safetensors file = Safetensors.open(folder.resolve(entry.name()))) {
                     for (Safetensors.Entry tensor : file.entries().values()) {
                         targets.get(tensor.name()).copyFrom(tensor.data());
+                        WeightCopy.release(tensor.data());
                     }
                 }
             }
@@ -108,6 +109,8 @@ final class CheckpointReader {
                                 targets.get(piece.name()),
                                 (low - start) * Float.BYTES,
                                 (high - low) * Float.BYTES);
+                        WeightCopy.release(
+                                values.data().asSlice((low - from) * Float.BYTES, (high - low) * Float.BYTES));
                     }
                     start = end;
                 }

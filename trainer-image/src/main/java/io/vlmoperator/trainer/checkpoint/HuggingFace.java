@@ -3,20 +3,22 @@ package io.vlmoperator.trainer.checkpoint;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vlmoperator.trainer.model.LanguageConfig;
 import io.vlmoperator.trainer.model.Parameter;
 import io.vlmoperator.trainer.model.Part;
 import io.vlmoperator.trainer.model.VisionConfig;
 import io.vlmoperator.trainer.model.Weights;
 import io.vlmoperator.trainer.op.DType;
-import io.vlmoperator.trainer.op.Scope;
-import io.vlmoperator.trainer.op.Tensor;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -32,17 +34,43 @@ public final class HuggingFace {
             "vision_model.post_layernorm.",
             "vision_model.embeddings.position_ids",
             "text_model.",
+            "attn_pool.", // timm's names from here on
+            "norm.",
+            "fc_norm.",
             "logit_scale",
             "logit_bias");
 
+    /** Defaults of transformers' Qwen2Config. */
+    private static final Map<String, Integer> TEXT_DEFAULTS = Map.of(
+            "hidden_size", 4096,
+            "intermediate_size", 22016,
+            "num_hidden_layers", 32,
+            "num_attention_heads", 32,
+            "num_key_value_heads", 32,
+            "vocab_size", 151936,
+            "max_position_embeddings", 32768);
+
+    /** Defaults of transformers' SiglipVisionConfig. */
+    private static final Map<String, Integer> VISION_DEFAULTS = Map.of(
+            "image_size", 224,
+            "patch_size", 16,
+            "hidden_size", 768,
+            "intermediate_size", 3072,
+            "num_hidden_layers", 12,
+            "num_attention_heads", 12);
+
     private static final Pattern VISION_BLOCK = Pattern.compile("vision_model\\.encoder\\.layers\\.(\\d+)\\..*");
+
+    private static final Pattern TIMM_BLOCK = Pattern.compile("blocks\\.(\\d+)\\..*");
+    private static final String TIMM_MARK = "patch_embed.proj.weight";
 
     private HuggingFace() {}
 
-    /** The decoder's sizes from {@code FOLDER/config.json}. */
+    /** The decoder's sizes from {@code FOLDER/config.json}, which may hold them under {@code text_config}. */
     public static LanguageConfig languageConfig(Path folder) throws IOException {
         Path file = folder.resolve("config.json");
-        JsonNode json = read(file);
+        JsonNode whole = read(file);
+        JsonNode json = whole.has("text_config") ? withDefaults(whole.path("text_config"), TEXT_DEFAULTS) : whole;
         require(
                 file,
                 "qwen2".equals(json.path("model_type").asText()),
@@ -109,9 +137,17 @@ public final class HuggingFace {
         };
     }
 
+    /** A model's folder leaves out what equals its library's default. */
+    private static JsonNode withDefaults(JsonNode part, Map<String, Integer> defaults) {
+        ObjectNode all = JsonNodeFactory.instance.objectNode();
+        defaults.forEach(all::put);
+        part.properties().forEach(field -> all.set(field.getKey(), field.getValue()));
+        return all;
+    }
+
     private static JsonNode visionNode(Path file) throws IOException {
         JsonNode json = read(file);
-        JsonNode vision = json.has("vision_config") ? json.path("vision_config") : json;
+        JsonNode vision = json.has("vision_config") ? withDefaults(json.path("vision_config"), VISION_DEFAULTS) : json;
         String type = vision.path("model_type").asText();
         require(file, type.equals("siglip_vision_model"), "model_type is '" + type + "', siglip_vision_model is read");
         return vision;
@@ -127,15 +163,31 @@ public final class HuggingFace {
             List<Parameter> wanted =
                     weights.parameters().stream().filter(p -> p.part() == part).toList();
             requireFit(location, file, wanted, part);
-            try (Scope scope = Scope.open()) {
-                for (Parameter parameter : wanted) {
-                    Safetensors.Entry entry = file.get(sourceName(file, parameter));
-                    try (Scope local = scope.child()) {
-                        Tensor values = local.copy(entry.data(), entry.type(), entry.sizes());
-                        local.ops().copyInto(weights.view(parameter.name(), local), values);
-                    }
-                }
+            for (Parameter parameter : wanted) {
+                Source source = source(file, parameter);
+                Safetensors.Entry entry = file.get(source.name());
+                WeightCopy.into(weights, parameter.name(), source.slice(entry), entry.type());
             }
+        }
+    }
+
+    /**
+     * Where a parameter lies in a file.
+     *
+     * @param part which third of a joined tensor; -1 for the whole
+     */
+    private record Source(String name, int part) {
+        List<Long> shape(Safetensors.Entry entry) {
+            List<Long> shape = new ArrayList<>(entry.shape());
+            if (part >= 0 && !shape.isEmpty() && shape.getFirst() % 3 == 0) {
+                shape.set(0, shape.getFirst() / 3);
+            }
+            return shape;
+        }
+
+        MemorySegment slice(Safetensors.Entry entry) {
+            long bytes = entry.data().byteSize() / 3;
+            return part < 0 ? entry.data() : entry.data().asSlice(part * bytes, bytes);
         }
     }
 
@@ -144,14 +196,15 @@ public final class HuggingFace {
         List<String> problems = new ArrayList<>();
         Set<String> known = new HashSet<>();
         for (Parameter parameter : wanted) {
-            String name = sourceName(file, parameter);
+            Source source = source(file, parameter);
+            String name = source.name();
             known.add(name);
             file.find(name)
                     .ifPresentOrElse(
                             entry -> {
-                                if (!entry.shape().equals(parameter.shape())) {
+                                if (!sameShape(source.shape(entry), parameter.shape())) {
                                     problems.add(name + " has shape " + entry.shape() + ", the model needs "
-                                            + parameter.shape());
+                                            + (source.part() < 0 ? "" : "three times ") + parameter.shape());
                                 } else if (entry.type() != DType.FLOAT32 && entry.type() != DType.BFLOAT16) {
                                     problems.add(name + " holds " + entry.type() + ", F32 or BF16 is needed");
                                 }
@@ -174,20 +227,45 @@ public final class HuggingFace {
         }
     }
 
-    /** The projector's own file may name its layers as the paper's code does. */
-    private static String sourceName(Safetensors file, Parameter parameter) {
+    /** timm's table of positions has a leading dimension of 1. */
+    private static boolean sameShape(List<Long> found, List<Long> wanted) {
+        return found.equals(wanted)
+                || (found.size() == wanted.size() + 1
+                        && found.getFirst() == 1
+                        && found.subList(1, found.size()).equals(wanted));
+    }
+
+    /** The projector's own file may name its layers as the paper's code does, and the encoder's its blocks as timm. */
+    private static Source source(Safetensors file, Parameter parameter) {
         String name = parameter.ownName();
-        if (parameter.part() == Part.PROJECTOR && file.find(name).isEmpty()) {
-            return name.replace("linear_1.", "fc1.").replace("linear_2.", "fc2.");
+        if (file.find(name).isPresent()) {
+            return new Source(name, -1);
         }
-        return name;
+        if (parameter.part() == Part.PROJECTOR) {
+            return new Source(name.replace("linear_1.", "fc1.").replace("linear_2.", "fc2."), -1);
+        }
+        if (parameter.part() == Part.VISION && file.find(TIMM_MARK).isPresent()) {
+            return TimmNames.of(name.substring("vision_model.".length()))
+                    .map(place -> new Source(place.name(), place.part()))
+                    .orElse(new Source(name, -1));
+        }
+        return new Source(name, -1);
+    }
+
+    /** Whether a tensor of a part's folder is known and never used, whatever the number of layers in use. */
+    static boolean isUnused(Part part, String name) {
+        return unused(part, name, Set.of());
     }
 
     private static boolean unused(Part part, String name, Set<String> wanted) {
         return switch (part) {
             case VISION -> {
                 var block = VISION_BLOCK.matcher(name);
+                var timmBlock = TIMM_BLOCK.matcher(name);
                 yield UNUSED_VISION.stream().anyMatch(name::startsWith)
+                        || (timmBlock.matches()
+                                && !wanted.contains(
+                                        "vision_model.encoder.layers." + timmBlock.group(1) + ".layer_norm1.weight"))
                         || (block.matches()
                                 && !wanted.contains(
                                         "vision_model.encoder.layers." + block.group(1) + ".layer_norm1.weight"));

@@ -8,6 +8,7 @@ import io.vlmoperator.trainer.model.Part;
 import io.vlmoperator.trainer.model.ProjectorConfig;
 import io.vlmoperator.trainer.model.VisionLanguageModel;
 import io.vlmoperator.trainer.model.Weights;
+import io.vlmoperator.trainer.op.DType;
 import io.vlmoperator.trainer.op.Scope;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -32,9 +33,25 @@ public final class ModelLoader {
      */
     public record Loaded(VisionLanguageModel model, Path tokenizer, long step, String digest, Path folder) {}
 
-    /** Where a model lies: verified, not read. */
+    /**
+     * Where a model lies: verified, not read.
+     *
+     * @param manifest of a checkpoint; empty for a folder that was exported or imported
+     * @param type of the weights' elements
+     */
     public record Source(
-            Path folder, Optional<Manifest> manifest, ModelConfig config, Path tokenizer, long step, String digest) {}
+            Path folder,
+            Optional<Manifest> manifest,
+            ModelConfig config,
+            Path tokenizer,
+            long step,
+            String digest,
+            DType type) {
+        /** Whether it is a folder that was exported or imported, and no checkpoint. */
+        public boolean isFolder() {
+            return manifest.isEmpty();
+        }
+    }
 
     /**
      * Finds and verifies a checkpoint.
@@ -144,7 +161,8 @@ public final class ModelLoader {
                 manifest.model(),
                 found.folder().resolve(CheckpointWriter.TOKENIZER),
                 found.step(),
-                Durable.digest(found.manifest()));
+                Durable.digest(found.manifest()),
+                DType.FLOAT32);
     }
 
     private static Source export(Path folder) throws IOException {
@@ -155,25 +173,26 @@ public final class ModelLoader {
             throw TrainerException.data(
                     folder.resolve(Export.WEIGHTS) + " is damaged: its SHA-256 is not that of " + Export.MODEL);
         }
+        Path trained = folder.resolve(Export.TRAINED_TOKENIZER);
         return new Source(
                 folder,
                 Optional.empty(),
                 description.model(),
-                folder.resolve(CheckpointWriter.TOKENIZER),
+                Files.isRegularFile(trained) ? trained : folder.resolve(CheckpointWriter.TOKENIZER),
                 description.step(),
-                digest);
+                digest,
+                description.type() == null ? DType.FLOAT32 : description.type());
     }
 
     private static void readExport(Path folder, VisionLanguageModel model) throws IOException {
-        try (Safetensors file = Safetensors.open(folder.resolve(Export.WEIGHTS));
-                Scope scope = Scope.open()) {
+        try (Safetensors file = Safetensors.open(folder.resolve(Export.WEIGHTS))) {
             for (Parameter parameter : model.weights().parameters()) {
                 Safetensors.Entry entry = file.get(parameter.name());
                 if (!entry.shape().equals(parameter.shape())) {
                     throw TrainerException.configuration(folder + ": " + entry.name() + " has shape " + entry.shape()
                             + ", the model needs " + parameter.shape());
                 }
-                model.weights().view(parameter.name(), scope).data().copyFrom(entry.data());
+                WeightCopy.into(model.weights(), parameter.name(), entry);
             }
         }
     }

@@ -1,5 +1,7 @@
 package io.vlmoperator.trainer.checkpoint;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Matcher;
@@ -33,6 +35,13 @@ public final class TimmNames {
      * @param part which third of the tensor it is, 0 to 2; -1 for the whole
      */
     public record Place(String name, int part) {}
+
+    /** Names of the layers of one block, in {@code SiglipVisionModel}. */
+    static List<String> inLayer() {
+        List<String> names = new ArrayList<>(IN_LAYER.keySet());
+        names.addAll(JOINED.keySet());
+        return names;
+    }
 
     /**
      * The place of a tensor of {@code SiglipVisionModel}.

@@ -21,12 +21,25 @@ record Arguments(List<String> words, Map<String, List<String>> options) {
      * @param many options with a value that may be repeated
      */
     static Arguments parse(List<String> given, List<String> once, List<String> many) {
+        return parse(given, once, many, List.of());
+    }
+
+    /**
+     * As {@link #parse(List, List, List)}, with options that have no value.
+     *
+     * @param flags options without a value; see {@link #has}
+     */
+    static Arguments parse(List<String> given, List<String> once, List<String> many, List<String> flags) {
         List<String> words = new ArrayList<>();
         Map<String, List<String>> options = new LinkedHashMap<>();
         for (int i = 0; i < given.size(); i++) {
             String word = given.get(i);
             if (!word.startsWith("--")) {
                 words.add(word);
+                continue;
+            }
+            if (flags.contains(word)) {
+                options.put(word, List.of());
                 continue;
             }
             int equals = word.indexOf('=');
@@ -56,6 +69,11 @@ record Arguments(List<String> words, Map<String, List<String>> options) {
 
     Optional<String> one(String name) {
         return Optional.ofNullable(options.get(name)).map(List::getFirst);
+    }
+
+    /** Whether an option without a value stands there. */
+    boolean has(String flag) {
+        return options.containsKey(flag);
     }
 
     List<String> many(String name) {

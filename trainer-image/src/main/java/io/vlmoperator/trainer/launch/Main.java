@@ -37,6 +37,11 @@ public final class Main {
               checkpoint verify RUN           reads them all and compares their digests
               checkpoint prune RUN --keep N   deletes all but the newest N
               checkpoint delete RUN --step N  deletes one
+              export --checkpoint DIR --to DIR [--as-729] [--text-only] [--type Float32|BFloat16]
+                                              a stock LLaVA folder (or its text model alone) for other libraries
+              import --to DIR (--llava DIR | --language DIR --vision DIR --projector FILE | --released FILE --language DIR --vision DIR)
+                     [--tokenizer DIR] [--tokens-per-image N] [--activation Erf|Tanh]
+                                              weights from elsewhere, as a folder that stands for a checkpoint
               verify DIR [--tokenizer DIR] [--dump OUT]
                                               runs the cases of a reference folder and compares
               check                           whether this machine can train: loads every native library, says what is there
@@ -102,6 +107,8 @@ public final class Main {
                     yield 0;
                 }
                 case "checkpoint" -> new CheckpointCommand(rest, environment, out).run();
+                case "export" -> ModelCommands.export(rest, out);
+                case "import" -> ModelCommands.imports(rest, out);
                 case "data" -> new DataCommand(rest, environment, out).run();
                 case "verify" -> verify(rest, out);
                 case "check" -> Check.run(rest, out);
@@ -122,7 +129,7 @@ public final class Main {
                 default ->
                     throw TrainerException.configuration(
                             "unknown command '" + command
-                                    + "'; there are worker, run, generate, plan, data, checkpoint, verify, check, --version, --help");
+                                    + "'; there are worker, run, generate, plan, data, checkpoint, export, import, verify, check, --version, --help");
             };
         } catch (Throwable e) {
             ExitCode code = Ending.code(e);

@@ -32,12 +32,7 @@ public final class VisionLanguageModel {
     private VisionLanguageModel(Scope scope, ModelConfig config, Set<Part> trained, DType stored) {
         this.config = config;
         this.trained = Set.copyOf(trained);
-        List<Parameter> parameters = new ArrayList<>();
-        parameters.addAll(VisionTransformer.parameters(config.vision()));
-        parameters.addAll(AveragePoolProjector.parameters(
-                config.vision().hiddenSize(), config.language().hiddenSize()));
-        parameters.addAll(LanguageModel.parameters(config.language()));
-        weights = new Weights(scope, parameters, trained, stored);
+        weights = new Weights(scope, parameters(config), trained, stored);
         vision = new VisionTransformer(config.vision(), weights);
         projector = new AveragePoolProjector(config.projector(), config.vision().patchesPerSide(), weights);
         language = new LanguageModel(config.language(), weights, scope);
@@ -61,6 +56,16 @@ public final class VisionLanguageModel {
         VisionLanguageModel model = new VisionLanguageModel(scope, config, trained, DType.BFLOAT16);
         model.weights.fillForTiming();
         return model;
+    }
+
+    /** All parameters of a model of these sizes, in the order of their buffers; nothing is allocated. */
+    public static List<Parameter> parameters(ModelConfig config) {
+        List<Parameter> parameters = new ArrayList<>();
+        parameters.addAll(VisionTransformer.parameters(config.vision()));
+        parameters.addAll(AveragePoolProjector.parameters(
+                config.vision().hiddenSize(), config.language().hiddenSize()));
+        parameters.addAll(LanguageModel.parameters(config.language()));
+        return parameters;
     }
 
     /** Fills parts with random weights that depend on the seed only; see {@link Initialization}. */

@@ -142,7 +142,7 @@ public final class Trainer {
                 loop(model, optimizer, rows, saver, fence, start.step(), tokens);
                 if (fence.isPresent()) {
                     fence.get().check();
-                    export(model, tokenizerFile, tokenizer, saver.savedStep());
+                    export(model, tokenizerFile, saver.savedStep());
                 }
                 communicator.barrier();
             }
@@ -384,17 +384,9 @@ public final class Trainer {
                 ExitCode.PreemptedAfterSaving, why + "; step " + completed + " is saved, no completed step is lost");
     }
 
-    private void export(VisionLanguageModel model, byte[] tokenizerFile, Tokenizer tokenizer, long step)
-            throws IOException {
+    private void export(VisionLanguageModel model, byte[] tokenizerFile, long step) throws IOException {
         Path folder = run.export(step);
-        OptionalInt image = tokenizer.find("<image>");
-        String digest = Export.write(
-                folder,
-                model,
-                tokenizerFile,
-                image.isPresent() ? image : tokenizer.find("<|image_pad|>"),
-                step,
-                context.faults());
+        String digest = Export.write(folder, model, tokenizerFile, step, Export.Options.TRAINED, context.faults());
         context.facts()
                 .exported(new io.vlmoperator.api.status.Export(
                         Saver.location(spec.output().location(), "exports", step), "Llava", digest));

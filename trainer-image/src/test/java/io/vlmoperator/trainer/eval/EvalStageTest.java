@@ -34,7 +34,6 @@ import java.util.Base64;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalInt;
 import java.util.Random;
 import java.util.Set;
 import java.util.function.Supplier;
@@ -63,7 +62,12 @@ class EvalStageTest {
             VisionLanguageModel model = VisionLanguageModel.create(scope, config, Set.of());
             model.initialize(EnumSet.allOf(Part.class), 5);
             digest = Export.write(
-                    data.resolve("model"), model, Files.readAllBytes(TOKENIZER), OptionalInt.empty(), 12, Faults.NONE);
+                    data.resolve("model"),
+                    model,
+                    Files.readAllBytes(TOKENIZER),
+                    12,
+                    Export.Options.TRAINED,
+                    Faults.NONE);
         }
         Tables.write(data.resolve("things.tsv"), 24, 1);
     }

@@ -50,6 +50,38 @@ class TensorBoardFileTest {
         assertThat(records.get(2)).endsWith(0x15, 0, 0, 0x20, 0x40);
     }
 
+    /**
+     * Scalars over several attempts and steps. {@code make verify-tensorboard} names a folder ({@code VLM_EVENTS}) for the files, which
+     * TensorBoard's own reader then reads and compares with {@code expected.json}.
+     */
+    @Test
+    void aFileForTensorBoardsOwnReader() throws IOException {
+        String named = System.getenv("VLM_EVENTS");
+        Path place = named == null ? folder : Path.of(named);
+        List<List<Object>> expected = new ArrayList<>();
+        try (TensorBoardFile board = TensorBoardFile.create(place, 1, 0, 1.7e9)) {
+            for (int step = 1; step <= 200; step++) {
+                Map<String, Double> scalars = Map.of(
+                        "train/loss", 11.0 / step,
+                        "train/learning_rate", 5e-5 * step,
+                        "größe/漢字", -1e-30 * step);
+                board.write(1.7e9 + step, step * 1000L, scalars);
+                for (Map.Entry<String, Double> scalar : scalars.entrySet()) {
+                    expected.add(List.of(scalar.getKey(), step * 1000L, scalar.getValue()));
+                }
+            }
+        }
+        new com.fasterxml.jackson.databind.ObjectMapper()
+                .writeValue(place.resolve("expected.json").toFile(), expected);
+        try (var files = Files.list(place)) {
+            Path file = files.filter(f -> f.getFileName().toString().startsWith("events."))
+                    .findFirst()
+                    .orElseThrow();
+            // Each scalar has its tag, its step and four bytes of value.
+            assertThat(Files.size(file)).isGreaterThan(200L * 3 * 20);
+        }
+    }
+
     /** As TensorFlow's record format has it, worked out again. */
     private static int masked(byte[] bytes) {
         CRC32C crc = new CRC32C();
