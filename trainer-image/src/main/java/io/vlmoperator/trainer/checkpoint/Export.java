@@ -40,7 +40,6 @@ public final class Export {
 
     static final String TRAINED_TOKENIZER = TRAINED + "/tokenizer.json";
 
-    private static final long MAX_DESCRIPTION_BYTES = 1 << 20;
     private static final ObjectMapper MAPPER = new ObjectMapper();
 
     private Export() {}
@@ -118,10 +117,11 @@ public final class Export {
         return Optional.empty();
     }
 
-    /** Why an exported folder is no stock LLaVA model; empty if it is one. */
-    public static Optional<String> whyNotStock(Path folder) throws IOException {
-        return Optional.ofNullable(Json.read(folder.resolve(MODEL), MAX_DESCRIPTION_BYTES, Description.class)
-                .reason());
+    /** Why a model of these sizes is no stock LLaVA model with this {@code tokenizer.json}; empty if it is one. */
+    public static Optional<String> whyNotStock(ModelConfig config, byte[] tokenizer) throws IOException {
+        ExportTokenizer added = new ExportTokenizer(tokenizer);
+        added.complete(true);
+        return notStock(config, added);
     }
 
     /** Writes the decoder alone, as a Qwen2 folder. */

@@ -6,6 +6,7 @@ import io.vlmoperator.trainer.checkpoint.Faults;
 import io.vlmoperator.trainer.checkpoint.Importer;
 import io.vlmoperator.trainer.checkpoint.ModelLoader;
 import io.vlmoperator.trainer.model.ModelConfig;
+import io.vlmoperator.trainer.model.ProjectorConfig;
 import io.vlmoperator.trainer.model.VisionConfig;
 import io.vlmoperator.trainer.op.DType;
 import io.vlmoperator.trainer.op.Scope;
@@ -46,6 +47,13 @@ final class ModelCommands {
         }
         DType type = arguments.one("--type").map(ModelCommands::type).orElse(source.type());
         byte[] tokenizer = Files.readAllBytes(source.tokenizer());
+        if (!textOnly) {
+            ModelConfig unpooled = new ModelConfig(config.language(), config.vision(), new ProjectorConfig(patches));
+            Optional<String> reason = Export.whyNotStock(unpooled, tokenizer);
+            if (reason.isPresent()) {
+                throw TrainerException.configuration("the model can't be a stock LLaVA model: " + reason.get());
+            }
+        }
         try (Scope scope = Scope.open()) {
             ModelLoader.Loaded loaded =
                     ModelLoader.open(source, Set.of(), textOnly ? OptionalInt.empty() : OptionalInt.of(patches), scope);
@@ -56,10 +64,6 @@ final class ModelCommands {
             }
             Optional<Path> carried = source.isFolder() ? Optional.of(source.folder()) : Optional.empty();
             Export.write(to, loaded.model(), tokenizer, source.step(), new Export.Options(type, carried), Faults.NONE);
-            Optional<String> reason = Export.whyNotStock(to);
-            if (reason.isPresent()) {
-                throw TrainerException.configuration("the folder " + to + " is no stock LLaVA model: " + reason.get());
-            }
             out.println("written: " + to + ", LlavaForConditionalGeneration, " + patches + " tokens per image, "
                     + name(type));
             if (tokens != patches) {

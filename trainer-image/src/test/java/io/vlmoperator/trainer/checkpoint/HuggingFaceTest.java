@@ -5,14 +5,23 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.vlmoperator.trainer.model.LanguageConfig;
 import io.vlmoperator.trainer.model.ModelConfig;
+import io.vlmoperator.trainer.model.Parameter;
 import io.vlmoperator.trainer.model.Part;
 import io.vlmoperator.trainer.model.ProjectorConfig;
 import io.vlmoperator.trainer.model.VisionConfig;
 import io.vlmoperator.trainer.model.VisionLanguageModel;
+import io.vlmoperator.trainer.op.DType;
 import io.vlmoperator.trainer.op.Scope;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -97,5 +106,70 @@ class HuggingFaceTest {
         assertThatThrownBy(() -> HuggingFace.languageConfig(folder)).hasMessageContaining("rope_scaling");
         Files.writeString(config, "{\"model_type\": ");
         assertThatThrownBy(() -> HuggingFace.languageConfig(folder)).hasMessageContaining("not JSON");
+    }
+
+    @Test
+    void timmsNamesGiveTheSameWeights() throws IOException {
+        VisionConfig sizes = HuggingFace.visionConfig(VISION, -2, VisionConfig.Activation.Erf);
+        Path timm = folder.resolve("model.safetensors");
+        try (Safetensors file = Safetensors.open(VISION);
+                Arena arena = Arena.ofConfined()) {
+            // Every tensor under timm's name; query, key and value joined, the positions with a dimension in front.
+            Map<String, SafetensorsWriter.Item> items = new LinkedHashMap<>();
+            Map<String, MemorySegment> data = new LinkedHashMap<>();
+            for (Safetensors.Entry entry : file.entries().values()) {
+                Optional<TimmNames.Place> place = TimmNames.of(entry.name().substring("vision_model.".length()));
+                if (place.isEmpty()) {
+                    continue; // the norm and the head that the feature does not use
+                }
+                String name = place.get().name();
+                List<Long> shape = new ArrayList<>(entry.shape());
+                if (name.equals("pos_embed")) {
+                    shape.addFirst(1L);
+                }
+                if (place.get().part() < 0) {
+                    data.put(name, entry.data());
+                } else {
+                    shape.set(0, 3 * shape.getFirst());
+                    long bytes = entry.data().byteSize();
+                    data.computeIfAbsent(name, n -> arena.allocate(3 * bytes, 8))
+                            .asSlice(place.get().part() * bytes, bytes)
+                            .copyFrom(entry.data());
+                }
+                items.put(name, new SafetensorsWriter.Item(name, entry.type(), shape));
+            }
+            items.put("norm.weight", SafetensorsWriter.Item.of("norm.weight", DType.FLOAT32, 1));
+            data.put("norm.weight", arena.allocate(4, 4));
+            try (SafetensorsWriter writer = new SafetensorsWriter(timm, Map.of(), List.copyOf(items.values()))) {
+                for (String name : items.keySet()) {
+                    writer.write(name, data.get(name));
+                }
+                writer.finish();
+            }
+        }
+        Files.copy(VISION.resolve("config.json"), folder.resolve("config.json"));
+        ModelConfig config =
+                new ModelConfig(HuggingFace.languageConfig(DECODER), sizes, new ProjectorConfig(sizes.patches()));
+        try (Scope scope = Scope.open()) {
+            VisionLanguageModel one = VisionLanguageModel.create(scope, config, Set.of());
+            VisionLanguageModel other = VisionLanguageModel.create(scope, config, Set.of());
+            HuggingFace.load(VISION, one.weights(), Part.VISION);
+            HuggingFace.load(folder, other.weights(), Part.VISION);
+            for (Parameter parameter : one.weights().parameters()) {
+                assertThat(other.weights().view(parameter.name(), scope).floats())
+                        .as(parameter.name())
+                        .isEqualTo(one.weights().view(parameter.name(), scope).floats());
+                // The released archive, where the encoder was trained, has the same tensors under these names.
+                if (parameter.part() == Part.VISION) {
+                    TimmNames.Place place = TimmNames.of(parameter.ownName().substring("vision_model.".length()))
+                            .orElseThrow();
+                    assertThat(ReleasedNames.of("model.vision_backbone.featurizer." + place.name()))
+                            .contains(new ReleasedNames.Place(parameter.name(), place.part()));
+                }
+            }
+        }
+        assertThat(ReleasedNames.of("model.vision_backbone.featurizer.norm.weight"))
+                .isEmpty();
+        assertThat(ReleasedNames.of("model.other")).containsExactly(new ReleasedNames.Place("model.other", -1));
     }
 }
