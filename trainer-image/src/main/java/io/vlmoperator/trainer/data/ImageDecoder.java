@@ -9,7 +9,6 @@ import java.io.IOException;
 import java.util.Iterator;
 import java.util.Locale;
 import java.util.Optional;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Semaphore;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageReader;
@@ -27,8 +26,6 @@ public final class ImageDecoder {
     /** Pictures above so many pixels are decoded one at a time. */
     private static final long LARGE = 8L << 20;
 
-    private final ConcurrentLinkedQueue<ImageReader> jpegReaders = new ConcurrentLinkedQueue<>();
-    private final ConcurrentLinkedQueue<ImageReader> gifReaders = new ConcurrentLinkedQueue<>();
     private final Semaphore large = new Semaphore(1);
     private final Optional<TurboJpeg> turbo;
 
@@ -76,27 +73,18 @@ public final class ImageDecoder {
             return PngDecoder.decode(data);
         }
         boolean jpeg = header.format() == Format.Jpeg;
-        ConcurrentLinkedQueue<ImageReader> pool = jpeg ? jpegReaders : gifReaders;
-        ImageReader reader = pool.poll();
-        if (reader == null) {
-            reader = newReader(jpeg ? "jpeg" : "gif");
-        }
-        Pixels pixels;
+        // One for each picture: a reader keeps tables, and a picture that lacks its own would be read by those of
+        // another.
+        ImageReader reader = newReader(jpeg ? "jpeg" : "gif");
         try (MemoryCacheImageInputStream in = new MemoryCacheImageInputStream(new ByteArrayInputStream(data))) {
             reader.setInput(in, false, false);
-            pixels = jpeg ? jpeg(reader, header) : gif(reader, header);
-            reader.reset();
+            return jpeg ? jpeg(reader, header) : gif(reader, header);
         } catch (IOException | RuntimeException e) {
-            // The JDK's readers answer broken data with many kinds of exception; the reader is thrown away with its
-            // state.
-            reader.dispose();
+            // The JDK's readers answer broken data with many kinds of exception.
             throw new RejectedException(RejectReason.ImageUndecodable, header.format() + ": " + e);
-        } catch (RejectedException e) {
+        } finally {
             reader.dispose();
-            throw e;
         }
-        pool.add(reader);
-        return pixels;
     }
 
     private static ImageReader newReader(String format) {

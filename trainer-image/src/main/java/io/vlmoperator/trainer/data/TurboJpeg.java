@@ -8,7 +8,6 @@ import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.util.Optional;
-import java.util.concurrent.ConcurrentLinkedQueue;
 
 /**
  * libjpeg-turbo through its TurboJPEG interface, where the machine has {@code libturbojpeg.so.0}: the JDK's own libjpeg has no vector code. The
@@ -27,8 +26,7 @@ final class TurboJpeg {
     private final MethodHandle init;
     private final MethodHandle readHeader;
     private final MethodHandle decompress;
-    /** Native decoders that nobody uses at present; never more than threads that decode. */
-    private final ConcurrentLinkedQueue<MemorySegment> idle = new ConcurrentLinkedQueue<>();
+    private final MethodHandle destroy;
 
     private TurboJpeg(SymbolLookup library) {
         Linker linker = Linker.nativeLinker();
@@ -60,6 +58,8 @@ final class TurboJpeg {
                         ValueLayout.JAVA_INT,
                         ValueLayout.JAVA_INT),
                 Linker.Option.critical(true)); // works on the heap's arrays; a picture takes milliseconds
+        destroy = linker.downcallHandle(
+                library.findOrThrow("tjDestroy"), FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.ADDRESS));
     }
 
     private static Optional<TurboJpeg> load() {
@@ -85,13 +85,13 @@ final class TurboJpeg {
      * @return empty when the library has any complaint
      */
     Optional<Pixels> decode(byte[] file, int width, int height) {
-        MemorySegment decoder = idle.poll();
+        MemorySegment decoder = MemorySegment.NULL;
         try {
-            if (decoder == null) {
-                decoder = (MemorySegment) init.invokeExact();
-                if (decoder.equals(MemorySegment.NULL)) {
-                    return Optional.empty();
-                }
+            // One for each picture: a decoder keeps tables, and a picture that lacks its own would be read by those of
+            // another.
+            decoder = (MemorySegment) init.invokeExact();
+            if (decoder.equals(MemorySegment.NULL)) {
+                return Optional.empty();
             }
             // The library scales to what it is asked for, so both readings of the header must agree.
             int[] seen = new int[4];
@@ -105,7 +105,6 @@ final class TurboJpeg {
                     sides.asSlice(8, 4),
                     sides.asSlice(12, 4));
             if (known != 0 || seen[0] != width || seen[1] != height) {
-                idle.add(decoder);
                 return Optional.empty();
             }
             byte[] rgb = new byte[Math.multiplyExact(3, Math.multiplyExact(width, height))];
@@ -119,8 +118,22 @@ final class TurboJpeg {
                     height,
                     RGB,
                     LIMIT_SCANS);
-            idle.add(decoder);
             return answer == 0 ? Optional.of(new Pixels(width, height, rgb)) : Optional.empty();
+        } catch (RuntimeException | Error e) {
+            throw e;
+        } catch (Throwable e) {
+            throw new IllegalStateException("the handles throw nothing", e);
+        } finally {
+            discard(decoder);
+        }
+    }
+
+    private void discard(MemorySegment decoder) {
+        if (decoder.equals(MemorySegment.NULL)) {
+            return;
+        }
+        try {
+            int ignored = (int) destroy.invokeExact(decoder);
         } catch (RuntimeException | Error e) {
             throw e;
         } catch (Throwable e) {
