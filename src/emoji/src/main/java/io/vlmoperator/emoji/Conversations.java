@@ -21,7 +21,7 @@ import java.util.stream.Collectors;
  * answered with the option's text, as examples/emoji/RECIPE.md explains.
  */
 final class Conversations {
-    static final Kinds KINDS = new Kinds(1, 1, 1, 8);
+    static final Kinds KINDS = new Kinds(1, 1, 1, 10);
 
     private Conversations() {}
 

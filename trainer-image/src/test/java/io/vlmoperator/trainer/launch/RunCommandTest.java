@@ -27,7 +27,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The four kinds, from a tar of coloured squares to a score, as a person runs them on a laptop. */
-@Timeout(400)
+@Timeout(900)
 class RunCommandTest {
     private static final Map<String, Color> COLOURS = Map.of(
             "red square",
