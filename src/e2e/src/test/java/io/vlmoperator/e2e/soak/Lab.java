@@ -32,7 +32,9 @@ final class Lab {
     }
 
     static Lab prepare(Path soak) throws IOException, InterruptedException {
-        Lab lab = new Lab(repository(), soak.resolve("lab"));
+        Path repository = repository();
+        // Data and undisturbed runs of another build may differ: in the index's columns, in the last digits.
+        Lab lab = new Lab(repository, soak.resolve("lab-" + build(repository)));
         lab.data();
         return lab;
     }
@@ -153,7 +155,7 @@ final class Lab {
 
     /** What a run of this training seed gives when nothing disturbs it. */
     Run reference(long trainingSeed, int steps) throws Exception {
-        Path home = folder.resolve("reference-" + build() + "-" + trainingSeed + "-" + steps);
+        Path home = folder.resolve("reference-" + trainingSeed + "-" + steps);
         Run run = new Run(home.resolve("runs/run"));
         Path complete = home.resolve("complete");
         if (!Files.exists(complete)) {
@@ -168,14 +170,14 @@ final class Lab {
         return run;
     }
 
-    /** Of the trainer that is tried: another build may compute other last digits. */
-    private String build() throws Exception {
+    /** Of the trainer that is tried. */
+    private static String build(Path repository) throws IOException {
         try (var jars = Files.newDirectoryStream(repository.resolve("trainer-image/target"), "trainer-image-*.jar")) {
             for (Path jar : jars) {
                 return Run.digest(jar).substring(0, 12);
             }
         }
-        throw new IllegalStateException("trainer-image/target has no jar; run make build");
+        throw new IllegalArgumentException("trainer-image/target has no jar; run make build");
     }
 
     static List<String> lines(Path file) throws IOException {
