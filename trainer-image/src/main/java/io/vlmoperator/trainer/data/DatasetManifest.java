@@ -36,7 +36,7 @@ public record DatasetManifest(
         long notSelected,
         long padding,
         List<IndexEntry> index) {
-    static final int FORMAT_VERSION = 1;
+    static final int FORMAT_VERSION = 2;
     static final String FILE = "dataset.json";
     static final String PLAN = "plan.parquet";
     static final String REJECTS = "rejects.jsonl";

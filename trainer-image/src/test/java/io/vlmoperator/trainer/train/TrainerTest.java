@@ -135,7 +135,7 @@ class TrainerTest {
         for (int attempt = 1; attempt <= 3; attempt++) {
             Process process = child(root, attempt, 10);
             try {
-                long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+                long deadline = System.nanoTime() + Duration.ofSeconds(300).toNanos();
                 Path metrics = root.resolve("run/metrics.jsonl");
                 int wanted = 4 * attempt + random.nextInt(4);
                 while (process.isAlive()
@@ -218,7 +218,7 @@ class TrainerTest {
                                     "127.0.0.1",
                                     port,
                                     Duration.ofSeconds(30),
-                                    Duration.ofSeconds(60)),
+                                    Duration.ofSeconds(300)),
                             Optional.of("127.0.0.1"),
                             Optional.empty())) {
                         run.train(job, ring);
