@@ -287,7 +287,7 @@ class LocalNodeTest extends NodeStage {
                   containers:
                   - name: main
                     image: sh
-                    args: ["-c", "head -c 400000000 /dev/zero | tail | wc -c"]
+                    args: ["-c", "held=$(head -c 200000000 /dev/zero | tr '\\\\0' x); sleep 600; echo $held | wc -c"]
                     resources: {limits: {memory: 64Mi}}
                 """);
         assertThat(await("a reason", () -> waiting("unknown", "ImagePullBackOff")))
