@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.regex.Pattern;
 
 /** How a command ends: the exit code of an error, and the last words in the termination log. */
 final class Ending {
@@ -67,6 +68,16 @@ final class Ending {
             }
         }
         return thrown.getStackTrace().length == 0 ? "an unknown place" : thrown.getStackTrace()[0].toString();
+    }
+
+    /** The same with the files below {@code mountRoot} as the spec names them: {@code pvc://CLAIM/path} says more than a pod's folder. */
+    static TerminationMessage inLocations(TerminationMessage m, Path mountRoot) {
+        if (m.message() == null) {
+            return m;
+        }
+        // Only where a path begins: the root may be the end of another folder's name.
+        String line = m.message().replaceAll("(?<![\\w./-])" + Pattern.quote(mountRoot + "/"), "pvc://");
+        return line.equals(m.message()) ? m : with(m, line, m.results());
     }
 
     /** The message as JSON of at most {@link TerminationMessage#MAX_BYTES} bytes: details go first, scores from the end. */

@@ -89,8 +89,7 @@ final class Worker {
             }
             Stage stage = new Stage(
                     job,
-                    Locations.under(Path.of(
-                            environment.getOrDefault(PodEnvironment.MOUNT_ROOT, PodEnvironment.DEFAULT_MOUNT_ROOT))),
+                    Locations.under(mountRoot()),
                     index,
                     () -> communicator(job, index, limit),
                     progress,
@@ -120,7 +119,12 @@ final class Worker {
                 facts.export().orElse(null));
     }
 
-    private int finish(TerminationMessage message) {
+    private Path mountRoot() {
+        return Path.of(environment.getOrDefault(PodEnvironment.MOUNT_ROOT, PodEnvironment.DEFAULT_MOUNT_ROOT));
+    }
+
+    private int finish(TerminationMessage words) {
+        TerminationMessage message = Ending.inLocations(words, mountRoot());
         ExitCode code = ExitCode.valueOf(message.reason());
         if (ended.compareAndSet(false, true)) {
             if (code != ExitCode.Completed) {

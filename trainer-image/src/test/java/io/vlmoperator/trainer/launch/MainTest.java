@@ -256,6 +256,15 @@ class MainTest {
     }
 
     @Test
+    void lastWordsNameFilesAsTheSpecDoes() {
+        TerminationMessage words = new TerminationMessage(
+                "InvalidData", "/pod/mnt/emoji/a.tar is empty", 3L, null, null, null, 0, null, null, null);
+        assertThat(Ending.inLocations(words, Path.of("/pod/mnt")).message()).isEqualTo("pvc://emoji/a.tar is empty");
+        assertThat(Ending.inLocations(words, Path.of("/pod/mnt")).step()).isEqualTo(3);
+        assertThat(Ending.inLocations(words, Path.of("/mnt"))).isEqualTo(words);
+    }
+
+    @Test
     void lastWordsAreBounded() throws IOException {
         BenchmarkResult result = new BenchmarkResult(
                 "b",
