@@ -28,6 +28,7 @@ import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Collectors;
 
 /**
  * One decision in the making, read from top to bottom in {@link #make}: recover the attempts, take in what workers told, settle the
@@ -220,6 +221,15 @@ final class Decision {
                 .orElseGet(() -> plan(Stage.Starting, Reason.Starting, "Attempt " + job.attempt() + " is starting"));
     }
 
+    /** What a Dataset left out: a tar that was cut is no failure, but no secret either. */
+    private String refused() {
+        var counts = knowledge.dataset().stream()
+                .flatMap(dataset -> dataset.rejected().stream())
+                .map(one -> one.reason() + " " + one.count())
+                .collect(Collectors.joining(", "));
+        return counts.isEmpty() ? "" : "; left out: " + counts + " (see rejects.jsonl in the output)";
+    }
+
     /** No attempt runs: complete, failed, suspended, waiting, or the next one starts. */
     private Plan next() {
         var last = attempts.isEmpty() ? Optional.<Attempt>empty() : Optional.of(attempts.getLast());
@@ -227,7 +237,9 @@ final class Decision {
                 .isPresent()) {
             finishedAt = Optional.of(Instant.parse(last.get().endedAt()));
             return plan(
-                    Stage.Complete, Reason.Completed, "Attempt " + last.get().number() + " completed the work");
+                    Stage.Complete,
+                    Reason.Completed,
+                    "Attempt " + last.get().number() + " completed the work" + refused());
         }
         var failed = last.filter(attempt -> Restart.classOf(attempt) != FailureClass.None);
         Optional<Instant> notBefore = Optional.empty();
@@ -251,11 +263,12 @@ final class Decision {
         if (notBefore.filter(now::isBefore).isPresent()) {
             lookAgain(notBefore.get());
             var attempt = failed.orElseThrow();
+            var cause = attempt.message() == null ? "" : ": " + attempt.message();
             return plan(
                     Stage.Restarting,
                     Reason.BackingOff,
                     "Attempt " + attempt.number() + " ended (" + attempt.reason() + "); the next starts at "
-                            + notBefore.get());
+                            + notBefore.get() + cause);
         }
         return switch (observed.references()) {
             case Resolution.Blocked blocked ->

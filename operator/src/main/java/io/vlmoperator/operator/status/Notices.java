@@ -53,7 +53,8 @@ public final class Notices {
                         .filter(o -> status.equals(o.status()) && o.reason().equals(c.reason()))
                         .isEmpty())
                 .map(Notices::notice)
-                .map(n -> new Notice(n.reason(), n.message(), warning))
+                // Resources may be applied in any order: waiting for one that is on its way is nothing to warn of.
+                .map(n -> new Notice(n.reason(), n.message(), warning && n.reason() != Reason.ReferenceNotReady))
                 .ifPresent(notices::add);
     }
 

@@ -15,6 +15,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.vlmoperator.api.run.DatasetSummary;
 import io.vlmoperator.api.run.TerminationMessage;
 import io.vlmoperator.api.status.BenchmarkResult;
+import io.vlmoperator.api.status.DatasetStatus;
 import io.vlmoperator.api.status.Export;
 import io.vlmoperator.api.status.Phase;
 import io.vlmoperator.operator.model.AttemptJob.State;
@@ -520,7 +521,17 @@ class PlannerTest {
     void aDatasetTakesItsNumbersFromTheLastWord() {
         var w = new World(DATASET);
         w.pass();
-        var summary = new DatasetSummary(10L, 10L, 100L, 3L, 0.9, 1000L, "sha256:d", "sha256:t", List.of(), List.of());
+        var summary = new DatasetSummary(
+                10L,
+                10L,
+                100L,
+                3L,
+                0.9,
+                1000L,
+                "sha256:d",
+                "sha256:t",
+                List.of(),
+                List.of(new DatasetStatus.Rejected("TruncatedTar", 1L)));
         w.after(5)
                 .ends(
                         1,
@@ -533,7 +544,11 @@ class PlannerTest {
                                 9,
                                 new TerminationMessage(
                                         "Completed", "", null, null, null, null, 0, summary, List.of(), null)));
-        assertThat(w.pass().dataset()).hasValue(summary);
+        var status = w.pass();
+        assertThat(status.dataset()).hasValue(summary);
+        assertThat(status.condition("Complete").orElseThrow().message())
+                .as("what is missing stands where people look")
+                .contains("TruncatedTar 1", "rejects.jsonl");
     }
 
     @Test

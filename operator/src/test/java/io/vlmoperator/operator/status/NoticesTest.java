@@ -74,7 +74,9 @@ class NoticesTest {
                 .singleElement()
                 .satisfies(n -> assertThat(n.warning()).isTrue());
         assertThat(Notices.between(notFound, notFound)).isEmpty();
-        assertThat(Notices.between(notFound, notReady)).hasSize(1);
+        assertThat(Notices.between(notFound, notReady))
+                .singleElement()
+                .satisfies(n -> assertThat(n.warning()).isFalse());
         var complete = status(List.of(), condition("Complete", "True", Reason.Completed));
         assertThat(Notices.between(notReady, complete)).singleElement().satisfies(n -> {
             assertThat(n.reason()).isEqualTo(Reason.Completed);

@@ -21,6 +21,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 
@@ -112,14 +113,16 @@ record Stage(
     }
 
     private Made dataset() {
+        AtomicLong shards = new AtomicLong(1);
         Optional<DatasetSummary> summary = new DatasetBuilder(
                         job.dataset(), locations, new DatasetBuilder.Options(index, job.nodes(), threads, PATIENCE))
                 .build((done, total) -> {
+                    shards.set(total);
                     progress.report(report(done, total, Optional.empty(), List.of()), done == total);
                     log.accept("shard %d of %d%s".formatted(done, total, percent(done, total)));
                 });
         summary.ifPresent(all -> {
-            progress.report(report(1, 1, summary, List.of()), true);
+            progress.report(report(shards.get(), shards.get(), summary, List.of()), true);
             all.rejected().forEach(r -> log.accept("rejected: %d x %s".formatted(r.count(), r.reason())));
         });
         return new Made(summary, List.of());

@@ -106,6 +106,9 @@ public final class Trainer {
      */
     public void run() {
         try (Scope scope = Scope.open()) {
+            if (leads()) {
+                requireFolderOfThisSpec();
+            }
             Optional<RunFolder.Fence> fence = leads()
                     ? Optional.of(
                             run.acquire(job.attempt(), job.uid(), Instant.now().toString()))
@@ -176,6 +179,23 @@ public final class Trainer {
         });
         log(start.step() == 0 ? "fresh start" : "resumes after step " + start.step());
         return start;
+    }
+
+    /** Before the fence is taken: a job that may not write here must not throw out the one that does. */
+    private void requireFolderOfThisSpec() throws IOException {
+        if (!Files.isDirectory(run.path())) {
+            return;
+        }
+        for (RunFolder.Complete candidate : run.complete()) {
+            Manifest manifest;
+            try {
+                manifest = candidate.read();
+            } catch (IOException damaged) {
+                continue; // named when the newest whole one is looked for
+            }
+            requireSameRun(manifest);
+            return;
+        }
     }
 
     private void requireSameRun(Manifest manifest) {

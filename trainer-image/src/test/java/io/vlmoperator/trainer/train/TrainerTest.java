@@ -365,6 +365,10 @@ class TrainerTest {
                 .isInstanceOfSatisfying(
                         TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.InvalidConfiguration))
                 .hasMessageContaining("checkpoints of another spec");
+        assertThat(run.run().resolve("attempt-00001")).exists();
+        assertThat(run.run().resolve("attempt-00002"))
+                .as("what may not write here does not throw out the attempt that does")
+                .doesNotExist();
     }
 
     @Test
