@@ -374,11 +374,15 @@ class ClusterTest {
         eventuallyPhase(Phase.Running);
         succeed("emoji-pretrain-1", "{\"reason\":\"Completed\",\"step\":10}");
         eventuallyPhase(Phase.Complete);
-        assertThat(admin.events().v1().events().inNamespace(namespace).list().getItems())
-                .filteredOn(e -> e.getRegarding() != null
-                        && "PretrainJob".equals(e.getRegarding().getKind()))
-                .extracting(e -> e.getReason())
-                .contains("ReferenceNotFound", "AttemptStarted", "Completed");
+        // Events follow the status, they do not come with it.
+        eventually(
+                "events tell of the wait, the start and the end",
+                () -> admin.events().v1().events().inNamespace(namespace).list().getItems().stream()
+                        .filter(e -> e.getRegarding() != null
+                                && "PretrainJob".equals(e.getRegarding().getKind()))
+                        .map(e -> e.getReason())
+                        .toList()
+                        .containsAll(List.of("ReferenceNotFound", "AttemptStarted", "Completed")));
     }
 
     @Test
