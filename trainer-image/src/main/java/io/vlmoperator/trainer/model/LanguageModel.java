@@ -1,5 +1,6 @@
 package io.vlmoperator.trainer.model;
 
+import io.vlmoperator.trainer.op.DType;
 import io.vlmoperator.trainer.op.Ops;
 import io.vlmoperator.trainer.op.RotaryTable;
 import io.vlmoperator.trainer.op.Scope;
@@ -53,6 +54,11 @@ public final class LanguageModel {
     /** Inverse rotary frequencies. */
     Tensor frequencies() {
         return frequencies;
+    }
+
+    /** Rounds the inverse rotary frequencies to {@code type} and widens them again. */
+    void roundFrequencies(Ops ops, DType type) {
+        ops.copyInto(frequencies, ops.cast(ops.cast(frequencies, type), DType.FLOAT32));
     }
 
     /** Embeddings of token ids, [T, D]. */

@@ -96,6 +96,17 @@ public final class VisionLanguageModel {
         weights.computeIn(type);
     }
 
+    /**
+     * Rounds the decoder's rotary frequencies to BF16, as torch's {@code Module.to(bfloat16)} does to all buffers of a model. Training and
+     * generation keep them in float32, as transformers does when it loads a folder stored in BF16; results of a model that was cast as a
+     * whole can only be compared with this.
+     */
+    public void roundRotaryFrequencies() {
+        try (Scope scope = Scope.open()) {
+            language.roundFrequencies(scope.ops(), DType.BFLOAT16);
+        }
+    }
+
     /** The trained parts. */
     public Set<Part> trained() {
         return trained;

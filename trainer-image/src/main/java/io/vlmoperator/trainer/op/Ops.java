@@ -185,6 +185,11 @@ public final class Ops {
         return tensor("norm", x);
     }
 
+    /** The same as one sum in float32, which over millions of elements is 1e-5 off: only to compare with results formed so. */
+    public Tensor normInFloat32(Tensor x) {
+        return tensor("norm_float32", x);
+    }
+
     /** Index of the largest element of the last dimension, INT64; the first of equals. */
     public Tensor argMax(Tensor x) {
         return tensor("arg_max", x);
