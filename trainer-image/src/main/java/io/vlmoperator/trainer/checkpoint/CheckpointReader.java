@@ -9,11 +9,13 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Function;
 
 /** Copies a checkpoint into a model, whatever the number of ranks that wrote it. The files have been verified before. */
 final class CheckpointReader {
@@ -67,8 +69,12 @@ final class CheckpointReader {
         }
     }
 
-    /** Fills the moments; the parameters must be the same in the same order. */
-    void readMoments(Weights weights, MemorySegment first, MemorySegment second) throws IOException {
+    /**
+     * Fills the moments; the parameters must be the same in the same order.
+     *
+     * @param targets ranges to fill; their weights stay as they are
+     */
+    void readMoments(Weights weights, List<StateShard> targets) throws IOException {
         List<Manifest.Piece> own = pieces(weights);
         if (!own.equals(manifest.parameters())) {
             throw TrainerException.configuration("the checkpoint " + folder + " trained other parts of the model ("
@@ -76,9 +82,8 @@ final class CheckpointReader {
         }
         for (Manifest.FileEntry entry : rankFiles()) {
             try (Safetensors file = Safetensors.open(folder.resolve(entry.name()))) {
-                long at = from(file) * Float.BYTES;
-                copy(file.get(CheckpointWriter.FIRST_MOMENT), first, at);
-                copy(file.get(CheckpointWriter.SECOND_MOMENT), second, at);
+                copy(file, CheckpointWriter.FIRST_MOMENT, targets, StateShard::first);
+                copy(file, CheckpointWriter.SECOND_MOMENT, targets, StateShard::second);
             }
         }
     }
@@ -90,51 +95,94 @@ final class CheckpointReader {
     }
 
     private void copyPieces(Map<String, MemorySegment> targets) throws IOException {
-        long covered = 0;
+        long all =
+                manifest.parameters().stream().mapToLong(Manifest.Piece::count).sum();
+        requireWhole(all);
         for (Manifest.FileEntry entry : rankFiles()) {
             try (Safetensors file = Safetensors.open(folder.resolve(entry.name()))) {
-                Safetensors.Entry values = file.get(CheckpointWriter.WEIGHTS);
-                long from = from(file);
-                long to = from + values.data().byteSize() / Float.BYTES;
-                covered += to - from;
-                long start = 0;
-                for (Manifest.Piece piece : manifest.parameters()) {
-                    long end = start + piece.count();
-                    long low = Math.max(start, from);
-                    long high = Math.min(end, to);
-                    if (low < high) {
-                        MemorySegment.copy(
-                                values.data(),
-                                (low - from) * Float.BYTES,
-                                targets.get(piece.name()),
-                                (low - start) * Float.BYTES,
-                                (high - low) * Float.BYTES);
-                        WeightCopy.release(
-                                values.data().asSlice((low - from) * Float.BYTES, (high - low) * Float.BYTES));
-                    }
-                    start = end;
+                MemorySegment values = floats(file, CheckpointWriter.WEIGHTS);
+                long at = 0; // of the range within the file
+                for (Ranges.Range range : ranges(entry, file)) {
+                    copyRange(values, at, range, targets);
+                    at += range.count();
                 }
             }
         }
-        long all =
-                manifest.parameters().stream().mapToLong(Manifest.Piece::count).sum();
-        if (covered != all) {
-            throw new IOException(folder + ": the parts hold " + covered + " weights, the manifest lists " + all);
+    }
+
+    /** Copies one range, whose first element is element {@code at} of the file's, into the parameters it covers. */
+    private void copyRange(MemorySegment values, long at, Ranges.Range range, Map<String, MemorySegment> targets) {
+        long start = 0;
+        for (Manifest.Piece piece : manifest.parameters()) {
+            long end = start + piece.count();
+            long low = Math.max(start, range.from());
+            long high = Math.min(end, range.to());
+            if (low < high) {
+                long source = (at + low - range.from()) * Float.BYTES;
+                long bytes = (high - low) * Float.BYTES;
+                MemorySegment.copy(values, source, targets.get(piece.name()), (low - start) * Float.BYTES, bytes);
+                WeightCopy.release(values.asSlice(source, bytes));
+            }
+            start = end;
         }
     }
 
-    private void copy(Safetensors.Entry source, MemorySegment target, long at) throws IOException {
-        if (source.type() != DType.FLOAT32 || at + source.data().byteSize() > target.byteSize()) {
-            throw new IOException(source.file() + ": " + source.name() + " does not fit the model");
+    /** Every element has to be in one file, and in one only. */
+    private void requireWhole(long all) throws IOException {
+        List<Ranges.Range> ranges = new ArrayList<>();
+        for (Manifest.FileEntry entry : rankFiles()) {
+            try (Safetensors file = Safetensors.open(folder.resolve(entry.name()))) {
+                ranges.addAll(ranges(entry, file));
+            }
         }
-        MemorySegment.copy(source.data(), 0, target, at, source.data().byteSize());
+        ranges.sort(Comparator.comparingLong(Ranges.Range::from).thenComparingLong(Ranges.Range::to));
+        long end = 0;
+        for (Ranges.Range range : ranges) {
+            if (range.from() != end) {
+                throw new IOException(folder + ": its parts overlap or leave a gap at weight " + end);
+            }
+            end = range.to();
+        }
+        if (end != all) {
+            throw new IOException(folder + ": the parts hold " + end + " weights, the manifest lists " + all);
+        }
     }
 
-    private static long from(Safetensors file) throws IOException {
-        try {
-            return Long.parseLong(file.metadata().getOrDefault(CheckpointWriter.FROM, ""));
-        } catch (NumberFormatException e) {
-            throw new IOException("a part without its place among the weights", e);
+    private List<Ranges.Range> ranges(Manifest.FileEntry entry, Safetensors file) throws IOException {
+        return Ranges.read(
+                folder.resolve(entry.name()),
+                file.metadata(),
+                floats(file, CheckpointWriter.WEIGHTS).byteSize() / Float.BYTES);
+    }
+
+    private static MemorySegment floats(Safetensors file, String tensor) throws IOException {
+        Safetensors.Entry entry = file.get(tensor);
+        if (entry.type() != DType.FLOAT32) {
+            throw new SafetensorsException(entry.file(), tensor + " is " + entry.type() + ", not FLOAT32");
+        }
+        return entry.data();
+    }
+
+    private static void copy(
+            Safetensors file, String tensor, List<StateShard> targets, Function<StateShard, MemorySegment> place)
+            throws IOException {
+        MemorySegment source = floats(file, tensor);
+        long at = 0;
+        for (Ranges.Range range : Ranges.read(
+                file.get(tensor).file(), file.metadata(), source.byteSize() / Float.BYTES)) {
+            for (StateShard target : targets) {
+                long low = Math.max(range.from(), target.from());
+                long high = Math.min(range.to(), target.to());
+                if (low < high) {
+                    MemorySegment.copy(
+                            source,
+                            (at + low - range.from()) * Float.BYTES,
+                            place.apply(target),
+                            (low - target.from()) * Float.BYTES,
+                            (high - low) * Float.BYTES);
+                }
+            }
+            at += range.count();
         }
     }
 

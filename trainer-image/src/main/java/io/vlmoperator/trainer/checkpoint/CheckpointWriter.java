@@ -11,10 +11,14 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
 import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * Writes one checkpoint: every rank its part of the flat buffers, rank 0 the frozen weights, the tokenizer and, when all parts are on
@@ -24,7 +28,8 @@ public final class CheckpointWriter {
     static final String WEIGHTS = "weights";
     static final String FIRST_MOMENT = "exp_avg";
     static final String SECOND_MOMENT = "exp_avg_sq";
-    static final String FROM = "from";
+    /** Where the elements of a part belong, see {@link Ranges}. */
+    static final String RANGES = "ranges";
     static final String TOKENIZER = "tokenizer.json";
 
     private final RunFolder run;
@@ -37,48 +42,62 @@ public final class CheckpointWriter {
         this.faults = faults;
     }
 
-    /** The first element of a rank's part. */
-    public static long partStart(long count, int rank, int world) {
-        return Math.multiplyExact(count, (long) rank) / world;
-    }
-
     /**
-     * Writes this rank's part of the trained weights and their moments.
+     * Writes this rank's part of the trained weights and their moments: per kind one tensor, in which the ranges follow each other; where
+     * they belong stands in the header.
      *
-     * @param values all trained weights, flat floats
-     * @param first first moments, the same length
-     * @param second second moments, the same length
+     * @param shards of this rank, ascending; none of several ranks overlap and together they are everything
      */
-    public Manifest.FileEntry writePart(
-            long step, int rank, int world, MemorySegment values, MemorySegment first, MemorySegment second)
-            throws IOException {
-        long count = values.byteSize() / Float.BYTES;
-        long from = partStart(count, rank, world);
-        long to = partStart(count, rank + 1, world);
+    public Manifest.FileEntry writePart(long step, int rank, int world, List<StateShard> shards) throws IOException {
+        long count = shards.stream().mapToLong(StateShard::count).sum();
         String name = "rank-%05d-of-%05d-%05d.safetensors".formatted(rank, world, attempt);
         List<SafetensorsWriter.Item> items = new ArrayList<>();
         for (String tensor : List.of(WEIGHTS, FIRST_MOMENT, SECOND_MOMENT)) {
-            items.add(SafetensorsWriter.Item.of(tensor, DType.FLOAT32, to - from));
+            items.add(SafetensorsWriter.Item.of(tensor, DType.FLOAT32, count));
         }
-        return write(step, name, Map.of(FROM, Long.toString(from)), items, writer -> {
-            writer.write(WEIGHTS, floats(values, from, to));
-            writer.write(FIRST_MOMENT, floats(first, from, to));
-            writer.write(SECOND_MOMENT, floats(second, from, to));
+        return write(step, name, Map.of(RANGES, Ranges.text(shards)), items, out -> {
+            out.write(WEIGHTS, shards.stream().map(StateShard::weights).toList());
+            out.write(FIRST_MOMENT, shards.stream().map(StateShard::first).toList());
+            out.write(SECOND_MOMENT, shards.stream().map(StateShard::second).toList());
         });
     }
 
+    /** The weights that are not trained: nothing changes them, so they are written from where they are. */
+    public record Frozen(List<Parameter> parameters, List<MemorySegment> values) {
+        public Frozen {
+            parameters = List.copyOf(parameters);
+            values = List.copyOf(values);
+        }
+
+        /**
+         * Of a model.
+         *
+         * @param scope owns the views: as long as it is open, any thread may write
+         */
+        public static Frozen of(Weights weights, Scope scope) {
+            Set<Parameter> trained = new HashSet<>(weights.trained());
+            List<Parameter> frozen = weights.parameters().stream()
+                    .filter(p -> !trained.contains(p))
+                    .toList();
+            return new Frozen(
+                    frozen,
+                    frozen.stream()
+                            .map(p -> weights.view(p.name(), scope).data())
+                            .toList());
+        }
+    }
+
     /** Writes the weights that are not trained, by name; nothing when all are. */
-    public Optional<Manifest.FileEntry> writeFrozen(long step, Weights weights) throws IOException {
-        List<Parameter> trained = weights.trained();
-        List<Parameter> frozen =
-                weights.parameters().stream().filter(p -> !trained.contains(p)).toList();
-        if (frozen.isEmpty()) {
+    public Optional<Manifest.FileEntry> writeFrozen(long step, Frozen frozen) throws IOException {
+        if (frozen.parameters().isEmpty()) {
             return Optional.empty();
         }
         return Optional.of(write(
-                step, "frozen-%05d.safetensors".formatted(attempt), Map.of(), items(frozen), writer -> {
-                    for (Parameter parameter : frozen) {
-                        writeParameter(writer, weights, parameter);
+                step, "frozen-%05d.safetensors".formatted(attempt), Map.of(), items(frozen.parameters()), out -> {
+                    for (int i = 0; i < frozen.parameters().size(); i++) {
+                        out.write(
+                                frozen.parameters().get(i).name(),
+                                List.of(frozen.values().get(i)));
                     }
                 }));
     }
@@ -105,7 +124,7 @@ public final class CheckpointWriter {
             Files.write(temporary, tokenizer);
             faults.before("force", temporary);
             Durable.forceFile(temporary);
-            return finish(temporary, file);
+            return finish(temporary, file, Json.digest(tokenizer));
         } finally {
             remove(temporary);
         }
@@ -136,7 +155,12 @@ public final class CheckpointWriter {
     }
 
     private interface Content {
-        void write(SafetensorsWriter writer) throws IOException;
+        void write(Output out) throws IOException;
+    }
+
+    private interface Output {
+        /** Writes one tensor, whose bytes lie in these pieces. */
+        void write(String name, List<MemorySegment> pieces) throws IOException;
     }
 
     private Manifest.FileEntry write(
@@ -148,12 +172,16 @@ public final class CheckpointWriter {
         try {
             faults.before("write", temporary);
             Files.deleteIfExists(temporary);
-            try (SafetensorsWriter writer = new SafetensorsWriter(temporary, metadata, items)) {
-                content.write(writer);
+            MessageDigest sha256 = Json.sha256();
+            try (SafetensorsWriter writer = new SafetensorsWriter(temporary, metadata, items, Optional.of(sha256))) {
+                content.write((tensor, pieces) -> {
+                    faults.before("append", temporary);
+                    writer.write(tensor, pieces);
+                });
                 faults.before("force", temporary);
                 writer.finish();
             }
-            return finish(temporary, file);
+            return finish(temporary, file, "sha256:" + HexFormat.of().formatHex(sha256.digest()));
         } finally {
             remove(temporary);
         }
@@ -177,8 +205,7 @@ public final class CheckpointWriter {
         }
     }
 
-    private Manifest.FileEntry finish(Path temporary, Path file) throws IOException {
-        String digest = Durable.digest(temporary);
+    private Manifest.FileEntry finish(Path temporary, Path file, String digest) throws IOException {
         faults.before("rename", file);
         run.check(attempt);
         Durable.rename(temporary, file);
@@ -187,10 +214,6 @@ public final class CheckpointWriter {
 
     private Path folder(long step) throws IOException {
         return Files.createDirectories(run.stepFolder(step));
-    }
-
-    private static MemorySegment floats(MemorySegment all, long from, long to) {
-        return all.asSlice(from * Float.BYTES, (to - from) * Float.BYTES);
     }
 
     /** A storage error in one line, with the place and, for a full disk, how much room there is. */

@@ -11,9 +11,9 @@ import io.vlmoperator.trainer.model.Weights;
 import io.vlmoperator.trainer.op.DType;
 import io.vlmoperator.trainer.op.Scope;
 import java.io.IOException;
-import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
@@ -120,14 +120,12 @@ public final class ModelLoader {
     }
 
     /**
-     * Copies a checkpoint's optimizer state.
+     * Copies a checkpoint's optimizer state, whatever the ranges that its writers had.
      *
-     * @param first first moments of all trained weights, flat
-     * @param second second moments
+     * @param targets ranges whose moments are filled; their weights stay as they are
      */
-    public static void readMoments(Source source, Weights weights, MemorySegment first, MemorySegment second)
-            throws IOException {
-        new CheckpointReader(source.folder(), source.manifest().orElseThrow()).readMoments(weights, first, second);
+    public static void readMoments(Source source, Weights weights, List<StateShard> targets) throws IOException {
+        new CheckpointReader(source.folder(), source.manifest().orElseThrow()).readMoments(weights, targets);
     }
 
     private static String run(RunFolder run) {

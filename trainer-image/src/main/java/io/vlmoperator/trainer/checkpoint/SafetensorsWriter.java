@@ -10,12 +10,14 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.security.MessageDigest;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -40,6 +42,7 @@ public final class SafetensorsWriter implements AutoCloseable {
     private final Path file;
     private final FileChannel channel;
     private final Deque<Item> expected;
+    private final Optional<MessageDigest> sha256;
 
     /**
      * Creates the file, which must not exist, and writes its header.
@@ -47,7 +50,14 @@ public final class SafetensorsWriter implements AutoCloseable {
      * @param metadata free text for the header
      */
     public SafetensorsWriter(Path file, Map<String, String> metadata, List<Item> items) throws IOException {
+        this(file, metadata, items, Optional.empty());
+    }
+
+    /** @param sha256 is told every byte that is written */
+    SafetensorsWriter(Path file, Map<String, String> metadata, List<Item> items, Optional<MessageDigest> sha256)
+            throws IOException {
         this.file = file;
+        this.sha256 = sha256;
         byte[] header = header(file, metadata, items);
         channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
         expected = new ArrayDeque<>(items);
@@ -93,20 +103,29 @@ public final class SafetensorsWriter implements AutoCloseable {
 
     /** Writes the bytes of the next tensor. */
     public void write(String name, MemorySegment data) throws IOException {
+        write(name, List.of(data));
+    }
+
+    /** Writes the bytes of the next tensor, which lie in several places. */
+    void write(String name, List<MemorySegment> data) throws IOException {
         Item next = expected.poll();
-        if (next == null || !next.name().equals(name) || next.bytes() != data.byteSize()) {
-            throw new IllegalStateException("tensor " + name + " of " + data.byteSize() + " bytes was written where "
-                    + next + " was announced");
+        long bytes = data.stream().mapToLong(MemorySegment::byteSize).sum();
+        if (next == null || !next.name().equals(name) || next.bytes() != bytes) {
+            throw new IllegalStateException(
+                    "tensor " + name + " of " + bytes + " bytes was written where " + next + " was announced");
         }
-        ByteBuffer piece = ByteBuffer.allocateDirect((int) Math.min(PIECE, data.byteSize()));
-        for (long at = 0; at < data.byteSize(); at += PIECE) {
-            long size = Math.min(PIECE, data.byteSize() - at);
-            MemorySegment.copy(data, at, MemorySegment.ofBuffer(piece.clear()), 0, size);
-            write(piece.limit((int) size));
+        ByteBuffer piece = ByteBuffer.allocateDirect((int) Math.min(PIECE, bytes));
+        for (MemorySegment part : data) {
+            for (long at = 0; at < part.byteSize(); at += PIECE) {
+                long size = Math.min(PIECE, part.byteSize() - at);
+                MemorySegment.copy(part, at, MemorySegment.ofBuffer(piece.clear()), 0, size);
+                write(piece.limit((int) size));
+            }
         }
     }
 
     private void write(ByteBuffer bytes) throws IOException {
+        sha256.ifPresent(digest -> digest.update(bytes.duplicate()));
         while (bytes.hasRemaining()) {
             channel.write(bytes);
         }

@@ -17,6 +17,7 @@ import io.vlmoperator.trainer.checkpoint.Faults;
 import io.vlmoperator.trainer.checkpoint.Manifest;
 import io.vlmoperator.trainer.checkpoint.ModelLoader;
 import io.vlmoperator.trainer.checkpoint.RunFolder;
+import io.vlmoperator.trainer.checkpoint.StateShard;
 import io.vlmoperator.trainer.checkpoint.Verifier;
 import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.metric.Progress;
@@ -129,23 +130,23 @@ public final class Trainer {
                     model.computeIn(DType.BFLOAT16);
                 }
                 byte[] tokenizerFile = Files.readAllBytes(built.tokenizer());
-                Saver saver = new Saver(context, run, fence, model, optimizer, tokenizerFile);
                 long tokens = 0;
                 if (start.step() > 0) {
                     Manifest manifest = start.source(run).manifest().orElseThrow();
-                    ModelLoader.readMoments(
-                            start.source(run),
-                            model.weights(),
-                            optimizer.firstMoment().data(),
-                            optimizer.secondMoment().data());
+                    ModelLoader.readMoments(start.source(run), model.weights(), state(model, optimizer, 0, 1));
                     tokens = manifest.tokens();
                 }
-                saver.resume(start.step());
-                context.facts().resumed(start.step());
-                loop(model, optimizer, rows, saver, fence, start.step(), tokens);
+                List<StateShard> own = state(model, optimizer, communicator.rank(), communicator.world());
+                long savedStep;
+                try (Saver saver = new Saver(context, run, fence, model, own, tokenizerFile, stepLimit, scope)) {
+                    saver.resume(start.step());
+                    context.facts().resumed(start.step());
+                    loop(model, optimizer, rows, saver, fence, start.step(), tokens);
+                    savedStep = saver.savedStep();
+                }
                 if (fence.isPresent()) {
                     fence.get().check();
-                    export(model, tokenizerFile, saver.savedStep());
+                    export(model, tokenizerFile, savedStep);
                 }
                 communicator.barrier();
             }
@@ -238,6 +239,15 @@ public final class Trainer {
                 model.weights().values().count());
     }
 
+    private static List<StateShard> state(VisionLanguageModel model, FusedAdamW optimizer, int rank, int world) {
+        return StateShard.share(
+                model.weights().values().data(),
+                optimizer.firstMoment().data(),
+                optimizer.secondMoment().data(),
+                rank,
+                world);
+    }
+
     private static void requireFit(ModelConfig model, Tokenizer tokenizer) {
         if (tokenizer.vocabularySize() > model.language().vocabSize()) {
             throw TrainerException.configuration("the tokenizer " + tokenizer.name() + " has ids up to "
@@ -319,17 +329,22 @@ public final class Trainer {
                 context.facts().completed(number + 1);
                 StepRecord record = stepLog.record(
                         number + 1, result, learningRate, tokens, seconds, peak, loader.takeWaited() / 1e9);
+                boolean complete = saver.edge();
                 boolean last = number + 1 == steps;
                 if (last
                         || result.totals().save()
                         || (number + 1) % spec.checkpoints().everySteps() == 0) {
-                    context.watchdog().begin("saving step " + (number + 1), stepLimit);
+                    complete |= saver.inFlight().isPresent();
                     saver.save(number + 1, tokens, result.loss());
-                    report(record, true);
-                } else {
-                    report(record, false);
                 }
+                if (last) {
+                    complete |= saver.finish();
+                }
+                report(record, complete);
             }
+        } catch (TrainerException e) {
+            keepWhatIsWritten(saver, e);
+            throw e;
         }
         context.watchdog().begin("the export", stepLimit.multipliedBy(2));
     }
@@ -381,19 +396,32 @@ public final class Trainer {
                 .orElse(false);
     }
 
+    /** Where all ranks end alike (or there is one only), what is being written becomes a checkpoint before that. */
+    private void keepWhatIsWritten(Saver saver, TrainerException reason) {
+        boolean storage = reason.code() == ExitCode.StorageFailed
+                || reason.code() == ExitCode.Fenced
+                || reason.code() == ExitCode.StepDeadlineExceeded
+                || reason.code() == ExitCode.Terminated;
+        if (!storage && (reason.code() == ExitCode.NonFinite || communicator.world() == 1)) {
+            try {
+                saver.finish();
+            } catch (TrainerException e) {
+                reason.addSuppressed(e);
+            }
+        }
+    }
+
     /** Some rank has to end: all decide alike whether there is time to save, then all end. */
     private void stop(Saver saver, long completed, long tokens, double loss) {
-        long left = context.stop().requested().map(r -> r.left().toMillis()).orElse(Long.MAX_VALUE);
-        long needed = saver.lastMillis() * 3 / 2 + MIN_GRACE_MILLIS;
-        boolean enough = true;
-        for (byte[] each : communicator.allGather(Json.bytes(left >= needed))) {
-            enough &= new String(each, java.nio.charset.StandardCharsets.UTF_8).equals("true");
+        // First what is being written: it is nearer to its end than anything else.
+        if (saver.inFlight().isPresent() && enoughTime(saver)) {
+            saver.finish();
+        }
+        if (completed > saver.savedStep() && saver.inFlight().isEmpty() && enoughTime(saver)) {
+            saver.save(completed, tokens, loss);
+            saver.finish();
         }
         String why = context.stop().requested().map(StopSignal.Request::why).orElse("another worker has to end");
-        if (completed > saver.savedStep() && enough) {
-            context.watchdog().begin("saving step " + completed + " before the end", stepLimit);
-            saver.save(completed, tokens, loss);
-        }
         if (completed > saver.savedStep()) {
             throw new TrainerException(
                     ExitCode.Terminated,
@@ -402,6 +430,17 @@ public final class Trainer {
         }
         throw new TrainerException(
                 ExitCode.PreemptedAfterSaving, why + "; step " + completed + " is saved, no completed step is lost");
+    }
+
+    /** Whether every rank has the time for a save before it is killed; the same answer on all. */
+    private boolean enoughTime(Saver saver) {
+        long left = context.stop().requested().map(r -> r.left().toMillis()).orElse(Long.MAX_VALUE);
+        long needed = saver.lastMillis() * 3 / 2 + MIN_GRACE_MILLIS;
+        boolean enough = true;
+        for (byte[] each : communicator.allGather(Json.bytes(left >= needed))) {
+            enough &= new String(each, java.nio.charset.StandardCharsets.UTF_8).equals("true");
+        }
+        return enough;
     }
 
     private void export(VisionLanguageModel model, byte[] tokenizerFile, long step) throws IOException {
