@@ -168,8 +168,8 @@ final class CheckpointReader {
             throws IOException {
         MemorySegment source = floats(file, tensor);
         long at = 0;
-        for (Ranges.Range range : Ranges.read(
-                file.get(tensor).file(), file.metadata(), source.byteSize() / Float.BYTES)) {
+        for (Ranges.Range range :
+                Ranges.read(file.get(tensor).file(), file.metadata(), source.byteSize() / Float.BYTES)) {
             for (StateShard target : targets) {
                 long low = Math.max(range.from(), target.from());
                 long high = Math.min(range.to(), target.to());

@@ -30,6 +30,7 @@ public final class CheckpointWriter {
     static final String SECOND_MOMENT = "exp_avg_sq";
     /** Where the elements of a part belong, see {@link Ranges}. */
     static final String RANGES = "ranges";
+
     static final String TOKENIZER = "tokenizer.json";
 
     private final RunFolder run;

@@ -202,8 +202,8 @@ final class Saver implements AutoCloseable {
         watchdog.begin("saving step " + step, limit);
         staging.take(state);
         Flight next = new Flight(step, tokens, loss);
-        Callable<Manifest.FileEntry> part = next.timed(
-                () -> writer.writePart(step, communicator.rank(), communicator.world(), staging.shards()));
+        Callable<Manifest.FileEntry> part =
+                next.timed(() -> writer.writePart(step, communicator.rank(), communicator.world(), staging.shards()));
         if (fence.isPresent() && communicator.world() == 1) {
             // Nobody else has to be asked: it counts as soon as it is written.
             next.publishing = true;
@@ -289,8 +289,7 @@ final class Saver implements AutoCloseable {
                 words.stream().map(Word::part).filter(Objects::nonNull).toList();
         if (parts.size() == words.size()) {
             current.publishing = true;
-            current.manifest = fence.map(
-                    owner -> thread.start(current.timed(() -> publish(owner, current, parts))));
+            current.manifest = fence.map(owner -> thread.start(current.timed(() -> publish(owner, current, parts))));
         }
         return false;
     }
@@ -349,8 +348,7 @@ final class Saver implements AutoCloseable {
     }
 
     /** On the other thread of rank 0. */
-    private Checkpoint publish(RunFolder.Fence owner, Flight save, List<Manifest.FileEntry> parts)
-            throws IOException {
+    private Checkpoint publish(RunFolder.Fence owner, Flight save, List<Manifest.FileEntry> parts) throws IOException {
         List<Manifest.FileEntry> files = new ArrayList<>(parts);
         writer.writeFrozen(save.step, frozen).ifPresent(files::add);
         files.add(writer.writeTokenizer(save.step, tokenizer));
