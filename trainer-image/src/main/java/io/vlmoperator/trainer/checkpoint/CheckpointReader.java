@@ -1,10 +1,12 @@
 package io.vlmoperator.trainer.checkpoint;
 
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.model.HostWeights;
 import io.vlmoperator.trainer.model.Parameter;
 import io.vlmoperator.trainer.model.Weights;
 import io.vlmoperator.trainer.op.DType;
 import io.vlmoperator.trainer.op.Scope;
+import io.vlmoperator.trainer.op.Torch;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
@@ -39,7 +41,8 @@ final class CheckpointReader {
         weights.parameters().forEach(p -> wanted.put(p.name(), p));
         Set<String> missing = new HashSet<>(wanted.keySet());
         List<String> problems = new ArrayList<>();
-        try (Scope scope = Scope.open()) {
+        try (Scope scope = Scope.open();
+                HostWeights host = new HostWeights(weights, scope)) {
             Map<String, MemorySegment> targets = new HashMap<>();
             for (Manifest.Piece piece : manifest.parameters()) {
                 fit(wanted, piece.name(), piece.shape(), problems);
@@ -55,8 +58,7 @@ final class CheckpointReader {
             }
             missing.stream().sorted().forEach(name -> problems.add(name + " is missing"));
             refuse(problems);
-            wanted.keySet()
-                    .forEach(name -> targets.put(name, weights.view(name, scope).data()));
+            wanted.keySet().forEach(name -> targets.put(name, host.write(name)));
             copyPieces(targets);
             for (Manifest.FileEntry entry : frozenFiles()) {
                 try (Safetensors file = Safetensors.open(folder.resolve(entry.name()))) {
@@ -174,12 +176,11 @@ final class CheckpointReader {
                 long low = Math.max(range.from(), target.from());
                 long high = Math.min(range.to(), target.to());
                 if (low < high) {
-                    MemorySegment.copy(
-                            source,
-                            (at + low - range.from()) * Float.BYTES,
-                            place.apply(target),
-                            (low - target.from()) * Float.BYTES,
-                            (high - low) * Float.BYTES);
+                    long bytes = (high - low) * Float.BYTES;
+                    Torch.start()
+                            .copyMemory(
+                                    source.asSlice((at + low - range.from()) * Float.BYTES, bytes),
+                                    place.apply(target).asSlice((low - target.from()) * Float.BYTES, bytes));
                 }
             }
             at += range.count();

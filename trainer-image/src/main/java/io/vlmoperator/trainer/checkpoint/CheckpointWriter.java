@@ -6,6 +6,7 @@ import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.model.Parameter;
 import io.vlmoperator.trainer.model.Weights;
 import io.vlmoperator.trainer.op.DType;
+import io.vlmoperator.trainer.op.HostMemory;
 import io.vlmoperator.trainer.op.Scope;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -83,7 +84,9 @@ public final class CheckpointWriter {
             return new Frozen(
                     frozen,
                     frozen.stream()
-                            .map(p -> weights.view(p.name(), scope).data())
+                            .map(p -> scope.ops()
+                                    .onHost(weights.view(p.name(), scope))
+                                    .data())
                             .toList());
         }
     }
@@ -110,8 +113,9 @@ public final class CheckpointWriter {
     }
 
     static void writeParameter(SafetensorsWriter writer, Weights weights, Parameter parameter) throws IOException {
-        try (Scope scope = Scope.open()) {
-            writer.write(parameter.name(), weights.view(parameter.name(), scope).data());
+        try (Scope scope = Scope.open();
+                HostMemory memory = weights.view(parameter.name(), scope).host(HostMemory.Access.READ)) {
+            writer.write(parameter.name(), memory.segment());
         }
     }
 

@@ -8,6 +8,7 @@ import io.vlmoperator.trainer.model.Parameter;
 import io.vlmoperator.trainer.model.Part;
 import io.vlmoperator.trainer.model.VisionLanguageModel;
 import io.vlmoperator.trainer.op.DType;
+import io.vlmoperator.trainer.op.HostMemory;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Tensor;
 import java.io.IOException;
@@ -228,7 +229,10 @@ public final class Export {
             throws IOException {
         try (Scope scope = Scope.open()) {
             Tensor values = model.weights().view(parameter.name(), scope);
-            writer.write(name, (type == DType.FLOAT32 ? values : scope.ops().cast(values, type)).data());
+            Tensor written = type == DType.FLOAT32 ? values : scope.ops().cast(values, type);
+            try (HostMemory memory = written.host(HostMemory.Access.READ)) {
+                writer.write(name, memory.segment());
+            }
         }
     }
 

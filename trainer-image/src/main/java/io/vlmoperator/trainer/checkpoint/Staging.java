@@ -1,5 +1,6 @@
 package io.vlmoperator.trainer.checkpoint;
 
+import io.vlmoperator.trainer.op.Torch;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
@@ -39,9 +40,10 @@ public final class Staging implements AutoCloseable {
                 throw new IllegalArgumentException("the range " + source.from() + " to " + source.to() + " is not "
                         + target.from() + " to " + target.to());
             }
-            target.weights().copyFrom(source.weights());
-            target.first().copyFrom(source.first());
-            target.second().copyFrom(source.second());
+            Torch torch = Torch.start(); // the state may lie on a GPU
+            torch.copyMemory(source.weights(), target.weights());
+            torch.copyMemory(source.first(), target.first());
+            torch.copyMemory(source.second(), target.second());
         }
     }
 

@@ -6,6 +6,8 @@ import java.util.List;
 /**
  * A range of the flat buffers of trained weights with its moments: what one rank is responsible for. A rank may own several.
  *
+ * <p>Memory may be that of a GPU ({@link io.vlmoperator.trainer.op.Tensor#address()}): a {@link Staging} is what is read.
+ *
  * @param from first element of the range in the flat buffer of all trained weights
  * @param weights FLOAT32 of this range: the master weights
  * @param first first moments, the same length

@@ -2,6 +2,7 @@ package io.vlmoperator.trainer.checkpoint;
 
 import io.vlmoperator.trainer.model.Weights;
 import io.vlmoperator.trainer.op.DType;
+import io.vlmoperator.trainer.op.HostMemory;
 import io.vlmoperator.trainer.op.Scope;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -30,8 +31,9 @@ final class WeightCopy {
 
     /** As {@link #into(Weights, String, Safetensors.Entry)}, from a part of a tensor. */
     static void into(Weights weights, String parameter, MemorySegment data, DType type) {
-        try (Scope scope = Scope.open()) {
-            MemorySegment target = weights.view(parameter, scope).data();
+        try (Scope scope = Scope.open();
+                HostMemory memory = weights.view(parameter, scope).host(HostMemory.Access.WRITE)) {
+            MemorySegment target = memory.segment();
             long elements = data.byteSize() / type.bytes();
             long piece = PIECE_BYTES / Float.BYTES;
             for (long from = 0; from < elements; from += piece) {

@@ -2,6 +2,7 @@ package io.vlmoperator.trainer.launch;
 
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.op.Gpus;
 import io.vlmoperator.trainer.op.Torch;
 import io.vlmoperator.trainer.text.Natives;
 import java.io.IOException;
@@ -23,7 +24,9 @@ final class Check {
         out.println(
                 "java        " + Runtime.version() + ", " + Runtime.getRuntime().maxMemory() / (1 << 20)
                         + " MiB of heap, " + Runtime.getRuntime().availableProcessors() + " processors");
-        out.println("libtorch    " + Torch.VERSION + ", " + Torch.start().threads() + " threads");
+        Torch torch = Torch.start();
+        out.println("libtorch    " + Torch.VERSION + ", " + torch.threads() + " threads");
+        out.println("device      " + device(torch));
         try {
             Natives.load();
         } catch (IllegalStateException e) {
@@ -32,6 +35,15 @@ final class Check {
         out.println("tokenizers  loaded");
         out.println("temporary   " + temporary());
         return ExitCode.Completed.code();
+    }
+
+    private static String device(Torch torch) {
+        Gpus gpus = torch.gpus();
+        if (!torch.device().isHost()) {
+            String first = torch.device() + ", " + gpus.all().getFirst();
+            return gpus.all().size() == 1 ? first : first + "; " + gpus.all().size() + " GPUs are visible";
+        }
+        return "cpu: " + gpus.why().orElse("VLM_DEVICE=cpu keeps this process off the GPU");
     }
 
     /** DuckDB unpacks itself and spills into this folder. */

@@ -38,11 +38,12 @@ final class Initialization {
     private Initialization() {}
 
     static void random(Weights weights, Set<Part> parts, ModelConfig config, long seed) {
-        try (Scope scope = Scope.open()) {
+        try (Scope scope = Scope.open();
+                HostWeights host = new HostWeights(weights, scope)) {
             Map<Parameter, MemorySegment> targets = new LinkedHashMap<>();
             for (Parameter parameter : weights.parameters()) {
                 if (parts.contains(parameter.part())) {
-                    targets.put(parameter, weights.view(parameter.name(), scope).data());
+                    targets.put(parameter, host.write(parameter.name()));
                 }
             }
             targets.entrySet().parallelStream()

@@ -33,11 +33,12 @@ final class TorchLinearInit {
     /** Fills the projector: its two layers in order, each weight before its bias. */
     static void projector(Weights weights, long seed) {
         TorchLinearInit generator = new TorchLinearInit(seed);
-        try (Scope scope = Scope.open()) {
+        try (Scope scope = Scope.open();
+                HostWeights host = new HostWeights(weights, scope)) {
             for (String layer : new String[] {"linear_1", "linear_2"}) {
                 String name = Part.PROJECTOR.prefix() + layer;
-                MemorySegment weight = weights.view(name + ".weight", scope).data();
-                MemorySegment bias = weights.view(name + ".bias", scope).data();
+                MemorySegment weight = host.write(name + ".weight");
+                MemorySegment bias = host.write(name + ".bias");
                 long inputs = weight.byteSize() / bias.byteSize();
                 generator.uniform(weight, weightBound(inputs));
                 generator.uniform(bias, 1 / Math.sqrt(inputs));

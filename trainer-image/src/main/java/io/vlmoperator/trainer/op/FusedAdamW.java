@@ -85,7 +85,7 @@ public final class FusedAdamW {
             throw new IllegalArgumentException(
                     "update " + number + " with clip " + clip + ": updates count from 1, clip is above 0");
         }
-        step.data().set(java.lang.foreign.ValueLayout.JAVA_FLOAT, 0, number);
+        scope.ops().fill(step, number);
         try (Scope local = scope.child()) {
             Script script = Torch.start().script();
             Tensor divisor = script.tensor(local, "clip_divisor", norm, clip);

@@ -14,7 +14,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
 /**
- * The part of libtorch's C interface that DJL lacks: empty tensors of any element type, data pointers and element types. A DJL handle is an {@code at::Tensor*}, and so is an {@code AtenTensorHandle}.
+ * The part of libtorch's C interface that DJL lacks: empty tensors of any element type, data pointers, element types and devices. A DJL handle is an {@code at::Tensor*}, and so is an {@code AtenTensorHandle}.
  */
 final class Native {
     private static final long MAX_CONFIG_BYTES = 64 * 1024;
@@ -23,6 +23,9 @@ final class Native {
     private final MethodHandle emptyStrided;
     private final MethodHandle dataPointer;
     private final MethodHandle dtype;
+    private final MethodHandle deviceType;
+    private final MethodHandle deviceIndex;
+    private final MethodHandle overMemory;
 
     Native(Path libraryFolder) {
         Arena global = Arena.global(); // libtorch is never unloaded
@@ -33,6 +36,21 @@ final class Native {
                 FunctionDescriptor.of(JAVA_INT, JAVA_LONG, ADDRESS, ADDRESS, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS));
         dataPointer = function("aoti_torch_get_data_ptr", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, ADDRESS));
         dtype = function("aoti_torch_get_dtype", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, ADDRESS));
+        deviceType = function("aoti_torch_get_device_type", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, ADDRESS));
+        deviceIndex = function("aoti_torch_get_device_index", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, ADDRESS));
+        overMemory = function(
+                "aoti_torch_create_tensor_from_blob",
+                FunctionDescriptor.of(
+                        JAVA_INT,
+                        ADDRESS,
+                        JAVA_LONG,
+                        ADDRESS,
+                        ADDRESS,
+                        JAVA_LONG,
+                        JAVA_INT,
+                        JAVA_INT,
+                        JAVA_INT,
+                        ADDRESS));
     }
 
     private MethodHandle function(String name, FunctionDescriptor descriptor) {
@@ -66,24 +84,50 @@ final class Native {
         }
     }
 
-    /** A new contiguous CPU tensor with undefined content; returns its handle. */
-    long empty(DType type, long[] shape) {
+    /** A new contiguous tensor with undefined content; returns its handle. */
+    long empty(Device device, DType type, long[] shape) {
         try (Arena local = Arena.ofConfined()) {
-            MemorySegment sizes = local.allocate(JAVA_LONG, Math.max(1, shape.length));
-            MemorySegment strides = local.allocate(JAVA_LONG, Math.max(1, shape.length));
-            long stride = 1;
-            for (int i = shape.length - 1; i >= 0; i--) {
-                sizes.setAtIndex(JAVA_LONG, i, shape[i]);
-                strides.setAtIndex(JAVA_LONG, i, stride);
-                stride = Math.multiplyExact(stride, Math.max(1, shape[i]));
-            }
+            MemorySegment sizes = local.allocateFrom(JAVA_LONG, shape.length == 0 ? new long[1] : shape);
+            MemorySegment strides = strides(local, shape);
             MemorySegment result = local.allocate(JAVA_LONG);
-            check("empty", (int)
-                    emptyStrided.invokeExact((long) shape.length, sizes, strides, type.code(), 0, 0, result));
+            check("empty", (int) emptyStrided.invokeExact(
+                    (long) shape.length, sizes, strides, type.code(), device.code(), device.index(), result));
             return result.get(JAVA_LONG, 0);
         } catch (Throwable e) {
             throw unexpected("empty", e);
         }
+    }
+
+    /** A contiguous host tensor over memory that is not its own; returns its handle. The memory has to outlive it. */
+    long over(MemorySegment memory, DType type, long[] shape) {
+        try (Arena local = Arena.ofConfined()) {
+            MemorySegment sizes = local.allocateFrom(JAVA_LONG, shape.length == 0 ? new long[1] : shape);
+            MemorySegment strides = strides(local, shape);
+            MemorySegment result = local.allocate(JAVA_LONG);
+            check("tensor over memory", (int) overMemory.invokeExact(
+                    memory,
+                    (long) shape.length,
+                    sizes,
+                    strides,
+                    0L,
+                    type.code(),
+                    Device.HOST.code(),
+                    Device.HOST.index(),
+                    result));
+            return result.get(JAVA_LONG, 0);
+        } catch (Throwable e) {
+            throw unexpected("tensor over memory", e);
+        }
+    }
+
+    private static MemorySegment strides(Arena arena, long[] shape) {
+        MemorySegment strides = arena.allocate(JAVA_LONG, Math.max(1, shape.length));
+        long stride = 1;
+        for (int i = shape.length - 1; i >= 0; i--) {
+            strides.setAtIndex(JAVA_LONG, i, stride);
+            stride = Math.multiplyExact(stride, Math.max(1, shape[i]));
+        }
+        return strides;
     }
 
     long dataPointer(long handle) {
@@ -103,6 +147,19 @@ final class Native {
             return DType.ofCode(result.get(JAVA_INT, 0));
         } catch (Throwable e) {
             throw unexpected("element type", e);
+        }
+    }
+
+    Device device(long handle) {
+        try (Arena local = Arena.ofConfined()) {
+            MemorySegment kind = local.allocate(JAVA_INT);
+            MemorySegment index = local.allocate(JAVA_INT);
+            check("device", (int) deviceType.invokeExact(handle, kind));
+            check("device", (int) deviceIndex.invokeExact(handle, index));
+            // libtorch writes -1 where there is only one.
+            return new Device(Device.Kind.ofCode(kind.get(JAVA_INT, 0)), Math.max(0, index.get(JAVA_INT, 0)));
+        } catch (Throwable e) {
+            throw unexpected("device", e);
         }
     }
 

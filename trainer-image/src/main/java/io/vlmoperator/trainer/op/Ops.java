@@ -75,6 +75,11 @@ public final class Ops {
         return tensor("contiguous", x);
     }
 
+    /** The tensor itself where Java can read it in place, else a copy on the host. */
+    public Tensor onHost(Tensor x) {
+        return x.device().isHost() ? x : script("to_device", x, Device.HOST.toString());
+    }
+
     /** Conversion to another element type; the tensor itself if it is of that type. */
     public Tensor cast(Tensor x, DType type) {
         DType before = x.dtype();
@@ -336,6 +341,14 @@ public final class Ops {
 
     /** Causal attention inside each segment; {@code queryKeyValueTE} holds heads + 2 * keyValueHeads heads. Returns {@code [T, heads * headDim]}. */
     public Tensor segmentAttention(Tensor queryKeyValueTE, Segments segments, int heads, int keyValueHeads) {
+        return scope.device().isHost()
+                ? rectangleAttention(queryKeyValueTE, segments, heads, keyValueHeads)
+                : rowAttention(queryKeyValueTE, segments, heads, keyValueHeads);
+    }
+
+    /** Over padded groups, by the CPU's flash attention. */
+    private Tensor rectangleAttention(Tensor queryKeyValueTE, Segments segments, int heads, int keyValueHeads) {
+        Segments.Rectangles layout = segments.rectangles();
         return differentiable(
                 CHEAP,
                 List.of(queryKeyValueTE),
@@ -343,10 +356,10 @@ public final class Ops {
                 (ops, in) -> ops.scripts(
                         "segment_attention",
                         in.get(0),
-                        segments.index(),
-                        segments.cosines(),
-                        segments.sines(),
-                        segments.back(),
+                        layout.cells(),
+                        layout.cosines(),
+                        layout.sines(),
+                        layout.back(),
                         heads,
                         keyValueHeads),
                 (to, gradient) -> to.add(
@@ -356,22 +369,56 @@ public final class Ops {
                                         "segment_attention_backward",
                                         gradient,
                                         to.extras(),
-                                        segments.cosines(),
-                                        segments.sines(),
-                                        segments.back(),
+                                        layout.cosines(),
+                                        layout.sines(),
+                                        layout.back(),
                                         heads,
                                         keyValueHeads)));
+    }
+
+    /** Over tokens as they lie: on a GPU in a narrow type by flash attention with cumulative lengths, else composed of products and softmax. */
+    Tensor rowAttention(Tensor queryKeyValueTE, Segments segments, int heads, int keyValueHeads) {
+        Segments.Rows layout = segments.rows();
+        Tensor cosines = layout.table().cosines();
+        Tensor sines = layout.table().sines();
+        return differentiable(
+                CHEAP,
+                List.of(queryKeyValueTE),
+                List.of(),
+                (ops, in) -> ops.scripts(
+                        "row_attention",
+                        in.get(0),
+                        cosines,
+                        sines,
+                        layout.starts(),
+                        layout.startsOnHost(),
+                        segments.longest(),
+                        heads,
+                        keyValueHeads),
+                (to, gradient) -> to.add(
+                        queryKeyValueTE,
+                        to.ops()
+                                .script(
+                                        "row_attention_backward",
+                                        gradient,
+                                        to.extras(),
+                                        cosines,
+                                        sines,
+                                        layout.starts(),
+                                        layout.startsOnHost(),
+                                        segments.longest())));
     }
 
     /** Stores the keys and values of whole segments at positions 0, 1, ... of the cache; the segments must be one group in order. */
     public void fillCache(
             Tensor queryKeyValueTE, Segments segments, int heads, int keyValueHeads, Tensor keys, Tensor values) {
+        Segments.Rectangles layout = segments.rectangles();
         run(
                 "fill_cache",
                 queryKeyValueTE,
-                segments.rectangle(),
-                segments.cosines().getFirst(),
-                segments.sines().getFirst(),
+                layout.index().getFirst(),
+                layout.cosines().getFirst(),
+                layout.sines().getFirst(),
                 heads,
                 keyValueHeads,
                 keys,
@@ -438,16 +485,21 @@ public final class Ops {
 
     /** Attention of every patch to all patches of its image. */
     public Tensor imageAttention(Tensor queryKeyValueRE, int patches, int heads) {
+        return imageAttention(queryKeyValueRE, patches, heads, scope.device().isHost() ? "image_attention" : "image_row_attention");
+    }
+
+    /** @param method {@code image_attention}, the CPU's flash attention, or {@code image_row_attention}, as {@link #rowAttention} */
+    Tensor imageAttention(Tensor queryKeyValueRE, int patches, int heads, String method) {
         return differentiable(
                 CHEAP,
                 List.of(queryKeyValueRE),
                 List.of(queryKeyValueRE),
-                (ops, in) -> ops.scripts("image_attention", in.get(0), patches, heads),
+                (ops, in) -> ops.scripts(method, in.get(0), patches, heads),
                 (to, gradient) -> to.add(
                         queryKeyValueRE,
                         to.ops()
                                 .script(
-                                        "image_attention_backward",
+                                        method + "_backward",
                                         gradient,
                                         to.now(queryKeyValueRE),
                                         to.extras(),

@@ -9,7 +9,15 @@ package io.vlmoperator.trainer.op;
 public record RotaryTable(Tensor cosines, Tensor sines) {
     /** Inverse frequencies {@code theta^(-2i / headDim)}, formed in float32 as transformers does. */
     public static Tensor frequencies(Scope scope, int headDim, double theta) {
-        return Torch.start().script().tensor(scope, "rotary_frequencies", headDim, theta);
+        // On the host whatever the device: a GPU's power function rounds otherwise.
+        Script script = Torch.start().script();
+        if (scope.device().isHost()) {
+            return script.tensor(scope, "rotary_frequencies", headDim, theta);
+        }
+        try (Scope host = Scope.onHost()) {
+            Tensor frequencies = script.tensor(host, "rotary_frequencies", headDim, theta);
+            return script.tensor(scope, "to_device", frequencies, scope.device().toString());
+        }
     }
 
     /** Table of the given positions, laid out as {@code [rows, columns, 1, headDim / 2]}. */

@@ -8,6 +8,7 @@ import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Consumer;
 
 /**
  * Owner of tensors: closing a scope frees everything made in it and in its children. A training step opens one scope, so a step leaves
@@ -15,27 +16,44 @@ import java.util.Set;
  */
 public final class Scope implements AutoCloseable {
     private final Scope parent;
+    private final Device device;
     private final Set<Tensor> tensors = Collections.newSetFromMap(new IdentityHashMap<>());
     private final Set<Scope> children = Collections.newSetFromMap(new IdentityHashMap<>());
     private final Ops ops = new Ops(this, Optional.empty());
     private boolean closed;
 
-    private Scope(Scope parent) {
+    private Scope(Scope parent, Device device) {
         this.parent = parent;
+        this.device = device;
     }
 
-    /** A scope of its own. Starts libtorch if that has not happened yet. */
+    /** A scope of its own, on the device that this process computes on. Starts libtorch if that has not happened yet. */
     public static Scope open() {
-        Torch.start();
-        return new Scope(null);
+        return new Scope(null, Torch.start().device());
     }
 
-    /** A scope inside this one, closed with it at the latest. */
+    /** A scope of its own whose tensors Java can read in place. */
+    public static Scope onHost() {
+        return on(Device.HOST);
+    }
+
+    /** A scope of its own on any device. */
+    static Scope on(Device device) {
+        Torch.start();
+        return new Scope(null, device);
+    }
+
+    /** A scope inside this one, on the same device, closed with it at the latest. */
     public Scope child() {
         requireOpen();
-        Scope child = new Scope(this);
+        Scope child = new Scope(this, device);
         children.add(child);
         return child;
+    }
+
+    /** Where the tensors made here lie. */
+    public Device device() {
+        return device;
     }
 
     /** The operators whose results this scope owns. */
@@ -51,13 +69,17 @@ public final class Scope implements AutoCloseable {
             }
         }
         Torch torch = Torch.start();
-        return own(new PtNDArray(torch.manager(), torch.natives().empty(type, shape)));
+        return own(new PtNDArray(torch.manager(), torch.natives().empty(device, type, shape)));
     }
 
     /** A tensor of zeros. */
     public Tensor zeros(DType type, long... shape) {
         Tensor tensor = empty(type, shape);
-        tensor.data().fill((byte) 0);
+        if (device.isHost()) {
+            tensor.data().fill((byte) 0);
+        } else {
+            ops.zero(tensor);
+        }
         return tensor;
     }
 
@@ -74,32 +96,65 @@ public final class Scope implements AutoCloseable {
 
     /** An INT64 tensor (libtorch's index type) of these values. */
     public Tensor indices(int[] values) {
-        Tensor tensor = empty(DType.INT64, values.length);
-        MemorySegment data = tensor.data();
-        for (int i = 0; i < values.length; i++) {
-            data.setAtIndex(ValueLayout.JAVA_LONG, i, values[i]);
-        }
-        return tensor;
+        return made(DType.INT64, new long[] {values.length}, data -> {
+            for (int i = 0; i < values.length; i++) {
+                data.setAtIndex(ValueLayout.JAVA_LONG, i, values[i]);
+            }
+        });
+    }
+
+    /** An INT32 tensor with a copy of these values. */
+    public Tensor ints(int[] values) {
+        return copy(MemorySegment.ofArray(values), DType.INT32, values.length);
     }
 
     /** A FLOAT32 scalar. */
     public Tensor scalar(float value) {
         Tensor tensor = empty(DType.FLOAT32);
-        tensor.data().set(ValueLayout.JAVA_FLOAT, 0, value);
+        ops.fill(tensor, value);
         return tensor;
     }
 
-    /** A tensor with a copy of row-major memory whose size must be that of the shape. */
+    /** A tensor with a copy of row-major host memory whose size must be that of the shape. */
     public Tensor copy(MemorySegment values, DType type, long... shape) {
-        Tensor tensor = empty(type, shape);
-        MemorySegment data = tensor.data();
-        if (values.byteSize() != data.byteSize()) {
-            tensor.close();
-            throw new IllegalArgumentException(
-                    values.byteSize() + " bytes do not fill a " + type + " tensor of shape " + Arrays.toString(shape));
+        return made(type, shape, data -> {
+            if (values.byteSize() != data.byteSize()) {
+                throw new IllegalArgumentException(values.byteSize() + " bytes do not fill a " + type
+                        + " tensor of shape " + Arrays.toString(shape));
+            }
+            data.copyFrom(values);
+        });
+    }
+
+    /**
+     * A tensor that is written on the host. To a GPU it goes from page-locked memory, without waiting: libtorch keeps that memory until the
+     * copy has been made.
+     */
+    private Tensor made(DType type, long[] shape, Consumer<MemorySegment> writer) {
+        if (device.isHost()) {
+            Tensor tensor = empty(type, shape);
+            try {
+                writer.accept(tensor.data());
+            } catch (RuntimeException e) {
+                tensor.close();
+                throw e;
+            }
+            return tensor;
         }
-        data.copyFrom(values);
-        return tensor;
+        Script script = Torch.start().script();
+        try (Scope staging = onHost()) {
+            Tensor here = device.kind() == Device.Kind.CUDA
+                    ? script.tensor(staging, "page_locked", shape, type.code())
+                    : staging.empty(type, shape);
+            writer.accept(here.data());
+            return script.tensor(this, "to_device", here, device.toString());
+        }
+    }
+
+    /** A host tensor over memory that is not its own and has to outlive it. */
+    Tensor over(MemorySegment memory, DType type, long... shape) {
+        Torch torch = Torch.start();
+        return own(new PtNDArray(torch.manager(), torch.natives().over(memory, type, shape)));
     }
 
     /** Number of tensors this scope and its children own. */

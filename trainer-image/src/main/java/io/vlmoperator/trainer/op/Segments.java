@@ -7,9 +7,10 @@ import java.util.List;
 import java.util.stream.IntStream;
 
 /**
- * How the rows of a micro-batch are laid out for attention. Tokens lie end to end, [T]; attention wants rectangles. Segments of similar
- * length are gathered into groups [S, L], filled up at the end with a row whose result nobody reads; afterwards the results are put back
- * in the order of the tokens. Built once for a micro-batch and used by every layer; lives in the scope given.
+ * Which tokens of a micro-batch may see each other, and where they stand. Tokens lie end to end, [T]. Attention on the CPU wants rectangles:
+ * segments of similar length are gathered into groups [S, L], filled up at the end with a row whose result nobody reads; afterwards the
+ * results are put back in the order of the tokens. Attention on a GPU takes the tokens as they lie, with the ends of the segments. Each layout
+ * is built when it is first wanted and then used by every layer; both live in the scope given.
  */
 public final class Segments {
     /** A group is closed when the next segment would leave more than this share of its rectangle row empty. */
@@ -18,19 +19,53 @@ public final class Segments {
     /** Segments shorter than the group's longest by this many positions still join: a group of its own costs more. */
     private static final int MAX_EMPTY_POSITIONS = 8;
 
-    private final List<Tensor> index;
-    private final List<Tensor> back;
-    private final List<RotaryTable> tables;
-    private final List<Tensor> rectangle;
+    private final Scope scope;
+    private final int[] starts;
+    private final int[] positionsT;
+    private final Tensor frequencies;
+    private final boolean oneGroup;
     private final int longest;
+    private Rectangles rectangles;
+    private Rows rows;
 
-    private Segments(
-            List<Tensor> index, List<Tensor> back, List<RotaryTable> tables, List<Tensor> rectangle, int longest) {
-        this.index = index;
-        this.back = back;
-        this.tables = tables;
-        this.rectangle = rectangle;
-        this.longest = longest;
+    /**
+     * Padded groups.
+     *
+     * @param index of each group, the token in each cell
+     * @param back the cell of each token, one tensor; empty, like {@code cells}, if the tokens lie in cells already
+     * @param cells {@code index}, or nothing if the tokens lie in cells already
+     * @param tables of each group, the angles of its cells
+     */
+    record Rectangles(List<Tensor> index, List<Tensor> cells, List<Tensor> back, List<RotaryTable> tables) {
+        List<Tensor> cosines() {
+            return tables.stream().map(RotaryTable::cosines).toList();
+        }
+
+        List<Tensor> sines() {
+            return tables.stream().map(RotaryTable::sines).toList();
+        }
+    }
+
+    /**
+     * Tokens as they lie.
+     *
+     * @param starts INT32, the first token of each segment, and behind the last one the number of tokens
+     * @param startsOnHost the same numbers
+     * @param table angles, [T, 1, headDim / 2]
+     */
+    @SuppressWarnings("ArrayRecordComponent") // handed to libtorch as it is
+    record Rows(Tensor starts, long[] startsOnHost, RotaryTable table) {}
+
+    private Segments(Scope scope, int[] starts, int[] positionsT, Tensor frequencies, boolean oneGroup) {
+        this.scope = scope;
+        this.starts = starts;
+        this.positionsT = positionsT;
+        this.frequencies = frequencies;
+        this.oneGroup = oneGroup;
+        longest = IntStream.range(0, starts.length - 1)
+                .map(s -> starts[s + 1] - starts[s])
+                .max()
+                .orElse(0);
     }
 
     /**
@@ -41,20 +76,38 @@ public final class Segments {
      * @param frequencies of {@link RotaryTable#frequencies}
      */
     public static Segments of(Scope scope, int[] starts, int[] positionsT, Tensor frequencies) {
-        return build(scope, starts, positionsT, frequencies, groups(starts));
+        return new Segments(scope, starts, positionsT, frequencies, false);
     }
 
     /** Layout for filling a cache: all segments in one group, in their order. */
     public static Segments inOneGroup(Scope scope, int[] starts, int[] positionsT, Tensor frequencies) {
-        return build(
-                scope,
-                starts,
-                positionsT,
-                frequencies,
-                List.of(IntStream.range(0, starts.length - 1).toArray()));
+        return new Segments(scope, starts, positionsT, frequencies, true);
     }
 
-    private static Segments build(Scope scope, int[] starts, int[] positionsT, Tensor frequencies, List<int[]> groups) {
+    Rows rows() {
+        if (rows == null) {
+            RotaryTable table = RotaryTable.of(scope, positionsT, 1, positionsT.length, frequencies);
+            long[] shape = {positionsT.length, 1, frequencies.count()};
+            Ops ops = scope.ops();
+            rows = new Rows(
+                    scope.ints(starts),
+                    Arrays.stream(starts).asLongStream().toArray(),
+                    new RotaryTable(ops.view(table.cosines(), shape), ops.view(table.sines(), shape)));
+        }
+        return rows;
+    }
+
+    Rectangles rectangles() {
+        if (rectangles == null) {
+            rectangles = build(
+                    oneGroup
+                            ? List.of(IntStream.range(0, starts.length - 1).toArray())
+                            : groups(starts));
+        }
+        return rectangles;
+    }
+
+    private Rectangles build(List<int[]> groups) {
         List<Tensor> index = new ArrayList<>();
         List<RotaryTable> tables = new ArrayList<>();
         int[] back = new int[positionsT.length];
@@ -85,16 +138,8 @@ public final class Segments {
             index.add(scope.indices(tokens));
             tables.add(RotaryTable.of(scope, positions, group.length, length, frequencies));
         }
-        int longest = IntStream.range(0, starts.length - 1)
-                .map(s -> starts[s + 1] - starts[s])
-                .max()
-                .orElse(0);
-        return new Segments(
-                inPlace ? List.of() : index,
-                inPlace ? List.of() : List.of(scope.indices(back)),
-                tables,
-                index,
-                longest);
+        return new Rectangles(
+                index, inPlace ? List.of() : index, inPlace ? List.of() : List.of(scope.indices(back)), tables);
     }
 
     /** Segment numbers by group: longest first, so that each group is nearly a rectangle. */
@@ -122,26 +167,6 @@ public final class Segments {
         int[] group = Arrays.copyOfRange(order, from, to);
         Arrays.sort(group);
         return group;
-    }
-
-    List<Tensor> index() {
-        return index;
-    }
-
-    List<Tensor> back() {
-        return back;
-    }
-
-    List<Tensor> cosines() {
-        return tables.stream().map(RotaryTable::cosines).toList();
-    }
-
-    List<Tensor> sines() {
-        return tables.stream().map(RotaryTable::sines).toList();
-    }
-
-    Tensor rectangle() {
-        return rectangle.getFirst();
     }
 
     /** Tokens of the longest segment. */

@@ -58,21 +58,33 @@ public final class Tensor implements AutoCloseable {
         return Torch.start().natives().dtype(handle());
     }
 
+    /** Where the elements lie. */
+    public Device device() {
+        return Torch.start().natives().device(handle());
+    }
+
+    /** Size of all elements in bytes. */
+    public long bytes() {
+        return Math.multiplyExact(count(), dtype().bytes());
+    }
+
     /**
      * The elements themselves, without a copy, row-major. Valid until the tensor is closed; later access throws
      * {@link IllegalStateException}.
      *
-     * @throws TorchException if the elements do not lie one after the other ({@link Ops#contiguous} makes a copy that does)
+     * @throws TorchException if the elements do not lie one after the other ({@link Ops#contiguous} makes a copy that does), or not on the
+     *     host ({@link #host} copies them)
      */
     public MemorySegment data() {
         if (memory == null) {
-            if (!Torch.start().isContiguous(this)) {
-                throw new TorchException(
-                        "a tensor of shape " + Arrays.toString(shape()) + " has gaps; take contiguous() of it first");
+            if (!device().isHost()) {
+                throw new TorchException("a tensor of shape " + Arrays.toString(shape()) + " lies on " + device()
+                        + ", where Java can't read it; take host() of it");
             }
+            requireContiguous();
             memory = newArena();
         }
-        long bytes = Math.multiplyExact(count(), dtype().bytes());
+        long bytes = bytes();
         if (bytes == 0) {
             return MemorySegment.NULL;
         }
@@ -80,36 +92,76 @@ public final class Tensor implements AutoCloseable {
                 .reinterpret(bytes, memory, null);
     }
 
+    void requireContiguous() {
+        if (!Torch.start().isContiguous(this)) {
+            throw new TorchException(
+                    "a tensor of shape " + Arrays.toString(shape()) + " has gaps; take contiguous() of it first");
+        }
+    }
+
+    /**
+     * Address and size of the elements, on whatever device: for libraries that take device memory. Java may touch it only on the host. Valid
+     * as long as the tensor.
+     *
+     * @throws TorchException if the elements do not lie one after the other
+     */
+    public MemorySegment address() {
+        if (device().isHost()) {
+            return data();
+        }
+        requireContiguous();
+        return MemorySegment.ofAddress(Torch.start().natives().dataPointer(handle()))
+                .reinterpret(bytes());
+    }
+
+    /**
+     * The elements in host memory, wherever the tensor lies; on a GPU by a copy that waits for it.
+     *
+     * @throws TorchException if the elements do not lie one after the other
+     */
+    @SuppressWarnings("MustBeClosedChecker") // the caller's
+    public HostMemory host(HostMemory.Access access) {
+        return HostMemory.of(this, access);
+    }
+
     @SuppressWarnings("MustBeClosedChecker") // closed in free()
     private static Arena newArena() {
         return Arena.ofShared();
     }
 
-    /** The value of a one-element FLOAT32 tensor. */
+    /** The value of a one-element FLOAT32 tensor. On a GPU this waits until everything asked of it before is done. */
     public float item() {
         require(DType.FLOAT32);
         if (count() != 1) {
             throw new TorchException("item() of a tensor of shape " + Arrays.toString(shape()));
         }
-        return data().get(JAVA_FLOAT, 0);
+        try (HostMemory host = host(HostMemory.Access.READ)) {
+            return host.segment().get(JAVA_FLOAT, 0);
+        }
     }
 
     /** A copy of a FLOAT32 tensor's elements. */
     public float[] floats() {
         require(DType.FLOAT32);
-        return data().toArray(JAVA_FLOAT);
+        try (HostMemory host = host(HostMemory.Access.READ)) {
+            return host.segment().toArray(JAVA_FLOAT);
+        }
     }
 
     /** A copy of an INT64 tensor's elements. */
     public long[] longs() {
         require(DType.INT64);
-        return data().toArray(JAVA_LONG);
+        try (HostMemory host = host(HostMemory.Access.READ)) {
+            return host.segment().toArray(JAVA_LONG);
+        }
     }
 
     /** A copy of an INT32 tensor's elements. */
     public int[] ints() {
         require(DType.INT32);
-        return data().toArray(JAVA_INT);
+        try (HostMemory host = host(HostMemory.Access.READ)) {
+            return host.segment().toArray(JAVA_INT);
+        }
     }
 
     /** The scope that owns this tensor. */

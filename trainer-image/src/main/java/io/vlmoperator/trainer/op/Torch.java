@@ -1,12 +1,14 @@
 package io.vlmoperator.trainer.op;
 
-import ai.djl.Device;
 import ai.djl.engine.Engine;
 import ai.djl.ndarray.NDManager;
 import ai.djl.pytorch.engine.PtNDManager;
 import ai.djl.pytorch.jni.JniUtils;
 import ai.djl.pytorch.jni.LibUtils;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -18,10 +20,17 @@ public final class Torch {
 
     private static final Pattern VERSION_IN_BUILD = Pattern.compile("TORCH_VERSION=([0-9][^, ]*)");
 
+    /** {@code cpu} keeps a process off the GPUs that it sees. */
+    private static final String DEVICE = "VLM_DEVICE";
+
     private final PtNDManager manager;
     private final Native natives;
+    private final Optional<CudaRuntime> cuda;
+    private final Gpus gpus;
+    private final Device device;
     private final Script script;
     private final LongAdder live = new LongAdder();
+    private final LongAdder hostReads = new LongAdder();
 
     private sealed interface Outcome {
         record Started(Torch torch) implements Outcome {}
@@ -52,9 +61,20 @@ public final class Torch {
         System.setProperty("ai.djl.offline", "true");
         System.setProperty("OPT_OUT_TRACKING", "true");
         Engine engine = Engine.getEngine("PyTorch");
-        natives = new Native(Path.of(LibUtils.getLibtorchPath()));
-        requireVersion(natives.buildDescription());
-        NDManager base = NDManager.newBaseManager(Device.cpu(), engine.getEngineName());
+        Path folder = Path.of(LibUtils.getLibtorchPath());
+        natives = new Native(folder);
+        String build = natives.buildDescription();
+        requireVersion(build);
+        CudaRuntime.Opened opened = CudaRuntime.open(folder);
+        cuda = opened instanceof CudaRuntime.Opened.Runtime(CudaRuntime runtime)
+                ? Optional.of(runtime)
+                : Optional.empty();
+        gpus = switch (opened) {
+            case CudaRuntime.Opened.Runtime(CudaRuntime runtime) -> runtime.gpus(build);
+            case CudaRuntime.Opened.Missing(String why) -> Gpus.none(why);
+        };
+        device = choose(gpus, System.getenv(DEVICE));
+        NDManager base = NDManager.newBaseManager(ai.djl.Device.cpu(), engine.getEngineName());
         manager = (PtNDManager) base;
         script = new Script(manager, "operators.torchscript");
     }
@@ -70,6 +90,67 @@ public final class Torch {
             case Outcome.Failed failed ->
                 throw new TorchException(failed.reason().getMessage(), failed.reason());
         };
+    }
+
+    /**
+     * The first GPU, unless it can't be used or is not wanted.
+     *
+     * @param wanted value of {@code VLM_DEVICE}, or null
+     */
+    static Device choose(Gpus gpus, String wanted) {
+        return switch (wanted == null || wanted.isEmpty() ? "auto" : wanted) {
+            case "cpu" -> Device.HOST;
+            case "auto" -> gpus.why().isEmpty() ? Device.CUDA : Device.HOST;
+            case "cuda" -> {
+                if (gpus.why().isPresent()) {
+                    throw new TorchException(
+                            DEVICE + "=cuda, but " + gpus.why().get());
+                }
+                yield Device.CUDA;
+            }
+            default -> throw new TorchException(DEVICE + "='" + wanted + "'; write cpu, cuda or nothing");
+        };
+    }
+
+    /** What this process computes on: a GPU if it sees one that libtorch has code for, else the processor. */
+    public Device device() {
+        return device;
+    }
+
+    /** The GPUs that this process sees, or why it computes on the processor. */
+    public Gpus gpus() {
+        return gpus;
+    }
+
+    /** Returns when the device has done everything that it was asked; at once on the processor. */
+    public void synchronize() {
+        if (!device.isHost()) {
+            cuda.orElseThrow().synchronize();
+        }
+    }
+
+    /**
+     * Copies elements whose addresses came from {@link Tensor#address()} or lie on the host, in either direction, and waits for it.
+     *
+     * @throws IllegalArgumentException if the sizes differ
+     */
+    public void copyMemory(MemorySegment from, MemorySegment to) {
+        if (from.byteSize() != to.byteSize()) {
+            throw new IllegalArgumentException(from.byteSize() + " bytes do not fill " + to.byteSize());
+        }
+        if (device.isHost()) {
+            to.copyFrom(from);
+        } else if (from.byteSize() > 0) {
+            hostReads.increment();
+            cuda.orElseThrow().copy(from, to);
+        }
+    }
+
+    /** Bytes of the device's memory in use, also by other processes; libtorch keeps what it once took. Empty on the processor. */
+    public OptionalLong deviceBytesInUse() {
+        return device.isHost()
+                ? OptionalLong.empty()
+                : OptionalLong.of(cuda.orElseThrow().usedBytes());
     }
 
     /** Threads that one operator may use; set it before the first large operator. */
@@ -88,6 +169,15 @@ public final class Torch {
     /** Number of tensors open in the process; constant between steps. */
     public long liveTensors() {
         return live.sum();
+    }
+
+    /** How often Java has read elements: on a GPU each time waits for all work before it, so a step does it only where it logs. */
+    public long hostReads() {
+        return hostReads.sum();
+    }
+
+    void readByHost() {
+        hostReads.increment();
     }
 
     static void requireVersion(String build) {

@@ -67,7 +67,9 @@ final class Step {
             if (totals.stop()) {
                 return new Result(true, totals, Double.NaN, Double.NaN, own.flops());
             }
-            communicator.allReduceSum(gradients.data());
+            if (communicator.world() > 1) {
+                communicator.allReduceSum(gradients.data());
+            }
             double divisor = Math.max(1, byTokens ? totals.targets() : totals.microBatches());
             scope.ops().scale(gradients, 1 / divisor);
             double loss = (byTokens ? totals.lossSum() : totals.meanSum()) / divisor;

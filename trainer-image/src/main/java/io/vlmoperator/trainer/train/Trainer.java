@@ -241,9 +241,9 @@ public final class Trainer {
 
     private static List<StateShard> state(VisionLanguageModel model, FusedAdamW optimizer, int rank, int world) {
         return StateShard.share(
-                model.weights().values().data(),
-                optimizer.firstMoment().data(),
-                optimizer.secondMoment().data(),
+                model.weights().values().address(),
+                optimizer.firstMoment().address(),
+                optimizer.secondMoment().address(),
                 rank,
                 world);
     }

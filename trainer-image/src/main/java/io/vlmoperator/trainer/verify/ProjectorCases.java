@@ -8,6 +8,7 @@ import io.vlmoperator.trainer.model.Parameter;
 import io.vlmoperator.trainer.model.Part;
 import io.vlmoperator.trainer.model.ProjectorConfig;
 import io.vlmoperator.trainer.op.DType;
+import io.vlmoperator.trainer.op.HostMemory;
 import io.vlmoperator.trainer.op.Ops;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Tape;
@@ -39,7 +40,10 @@ final class ProjectorCases {
             AveragePoolProjector projector = alone.projector();
             for (Parameter parameter : alone.weights().trained()) {
                 Safetensors.Entry value = result.input("param." + Models.projectorName(parameter.ownName()));
-                alone.weights().view(parameter.name(), scope).data().copyFrom(value.data());
+                try (HostMemory memory =
+                        alone.weights().view(parameter.name(), scope).host(HostMemory.Access.WRITE)) {
+                    memory.segment().copyFrom(value.data());
+                }
             }
             Ops ops = scope.ops();
             Tensor input = scope.copy(patches.data(), DType.FLOAT32, (long) images * side * side, width);
@@ -127,8 +131,11 @@ final class ProjectorCases {
                 alone.initializeAsTorch(seed);
                 for (Parameter parameter : alone.weights().trained()) {
                     String name = Models.projectorName(parameter.ownName());
-                    byte[] bytes =
-                            alone.weights().view(parameter.name(), scope).data().toArray(ValueLayout.JAVA_BYTE);
+                    byte[] bytes;
+                    try (HostMemory memory =
+                            alone.weights().view(parameter.name(), scope).host(HostMemory.Access.READ)) {
+                        bytes = memory.segment().toArray(ValueLayout.JAVA_BYTE);
+                    }
                     JsonNode golden = tensors.path(name);
                     try (Findings.Tally tally = findings.tally(what + name)) {
                         tally.equal(
