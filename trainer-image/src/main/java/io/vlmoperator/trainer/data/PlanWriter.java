@@ -22,7 +22,7 @@ final class PlanWriter implements Packer.Rows, AutoCloseable {
         this.duck = duck;
         this.identity = identity;
         try {
-            duck.execute("CREATE TABLE plan (\"row\" INTEGER, position INTEGER, sample BIGINT)");
+            duck.execute("CREATE TABLE plan (\"row\" INTEGER, position INTEGER, sample INTEGER)");
             appender = duck.connection().createAppender("main", "plan");
         } catch (SQLException e) {
             throw Duck.failed("preparing the plan", e);
@@ -40,7 +40,7 @@ final class PlanWriter implements Packer.Rows, AutoCloseable {
                 appender.beginRow();
                 appender.append(rows);
                 appender.append(position);
-                appender.append((long) samples[position]);
+                appender.append(samples[position]);
                 appender.endRow();
                 line.putInt(rows).putInt(position).putInt(samples[position]);
             }
@@ -60,7 +60,8 @@ final class PlanWriter implements Packer.Rows, AutoCloseable {
         Storage.publish(file, temporary -> {
             try {
                 appender.flush();
-                duck.execute("COPY plan TO " + Duck.quote(temporary)
+                duck.execute("COPY (SELECT \"row\", position, sample::BIGINT AS sample FROM plan) TO "
+                        + Duck.quote(temporary)
                         + " (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)");
             } catch (SQLException e) {
                 throw Duck.failed("writing " + file, e);

@@ -121,7 +121,7 @@ final class Planner {
                 Storage.publish(out.resolve(DatasetManifest.REJECTS), temporary -> {
                     try (BufferedWriter rejects = Files.newBufferedWriter(temporary, StandardCharsets.UTF_8);
                             Selection selection = Selection.open(spec.select(), locations, out.resolve(".select"))) {
-                        collect(duck, folder, repeated, selection, rejects, packer, entries);
+                        collect(folder, new Sink(repeated, selection, new LongSet(), rejects, packer), entries);
                     }
                 });
                 packer.finish();
@@ -170,108 +170,94 @@ final class Planner {
         return summary;
     }
 
-    private void collect(
-            Duck duck,
-            Path folder,
-            BitSet repeated,
-            Selection selection,
-            BufferedWriter rejects,
-            Packer packer,
-            List<DatasetManifest.IndexEntry> entries)
-            throws IOException {
-        boolean once = spec.reject().duplicateImages() != Reject.DuplicateImages.Keep;
+    private void collect(Path folder, Sink sink, List<DatasetManifest.IndexEntry> entries) throws IOException {
         // Texts are slow to hand over: they are asked for where they are needed only.
-        boolean texts = once || spec.select().hasRules() || !repeated.isEmpty();
-        List<String> columns = List.of(
-                "ordinal",
-                "images",
-                "length",
-                "bytes",
-                "special_token_literals",
-                "image_literals",
-                "image_hash",
-                "status = 'ok'",
-                texts ? "uid" : "''",
-                texts ? "key" : "''");
-        LongSet imageHashes = new LongSet();
+        boolean texts = spec.reject().duplicateImages() != Reject.DuplicateImages.Keep
+                || spec.select().hasRules()
+                || !sink.repeated().isEmpty();
+        List<Path> files =
+                shards.stream().map(shard -> folder.resolve(shard.indexName())).toList();
         int base = 0;
-        for (Shard shard : shards) {
-            long[] source = perSource.computeIfAbsent(shard.source(), name -> new long[3]);
-            Path file = folder.resolve(shard.indexName());
-            TreeMap<Integer, Refused> refusals = new TreeMap<>();
-            IndexFile.read(duck, file, List.of("ordinal", "uid", "key", "reason", "detail"), "status <> 'ok'", row -> {
-                source[0] += row.getString(2).isEmpty() ? 0 : 1;
-                refusals.put(row.getInt(1), new Refused(row.getString(3), row.getString(4), row.getString(5)));
-            });
-            IndexFile.read(
-                    duck,
-                    file,
-                    List.of("coalesce(sha256(string_agg(uid || ' ' || digest, '\n' ORDER BY ordinal)), '')"),
-                    "status = 'ok'",
-                    row -> identity.update(Digests.utf8(row.getString(1))));
-            int start = base;
-            int[] count = new int[1];
-            IndexFile.read(duck, file, columns, "", row -> {
-                int ordinal = row.getInt(1);
-                if (ordinal != count[0]++) {
-                    throw new IllegalStateException(file + " is not in order at row " + ordinal);
-                }
-                if (!row.getBoolean(8)) {
-                    refuse(shard, refusals.get(ordinal), rejects);
-                    return;
-                }
-                int sample = Math.addExact(start, ordinal);
-                source[0]++;
-                source[1] += row.getInt(2);
-                if (repeated.get(sample)) {
-                    refuse(
-                            shard,
-                            Refused.of(row.getString(10), RejectReason.DuplicateUid, "uid " + row.getString(9)),
-                            rejects);
-                    return;
-                }
-                int copies = selection.copies(row.getString(9));
-                if (copies == 0) {
-                    notSelected++;
-                    return;
-                }
-                if (once && !imageHashes.add(row.getLong(7))) {
-                    refuse(shard, Refused.of(row.getString(10), RejectReason.DuplicateImage, "the image"), rejects);
-                    return;
-                }
-                kept++;
-                source[2] += copies;
-                samples += copies;
-                images += (long) copies * row.getInt(2);
-                int length = row.getInt(3);
-                tokens += (long) copies * length;
-                bytes += row.getLong(4);
-                specialTokenLiterals += row.getInt(5);
-                imageLiterals += row.getInt(6);
-                for (int copy = 0; copy < copies; copy++) {
-                    packer.add(sample, length);
-                }
-            });
-            base = Math.addExact(base, count[0]);
-            packer.shardEnds();
-            entries.add(new DatasetManifest.IndexEntry(
-                    shard.indexName(),
-                    shard.source(),
-                    shard.location(),
-                    shard.imagesLocation(),
-                    count[0],
-                    Digests.ofFile(file)));
+        try (IndexFeed feed = new IndexFeed(files, texts, out.resolve(".spill"))) {
+            for (Shard shard : shards) {
+                long[] source = perSource.computeIfAbsent(shard.source(), name -> new long[3]);
+                int start = base;
+                IndexFeed.Tail tail = feed.next(new IndexFeed.Reader() {
+                    private Map<Integer, IndexFeed.Refusal> refusals = Map.of();
+
+                    @Override
+                    public void head(IndexFeed.Head head) {
+                        source[0] += head.refusedSamples();
+                        refusals = head.refusals();
+                        identity.update(Digests.utf8(head.identity()));
+                    }
+
+                    @Override
+                    public void block(IndexFeed.Block block) throws IOException {
+                        for (int row = 0; row < block.count; row++) {
+                            int ordinal = block.first + row;
+                            if (block.used[row]) {
+                                int sample = Math.addExact(start, ordinal);
+                                collect(shard, block, row, sample, source, sink);
+                            } else {
+                                refuse(shard, refusals.get(ordinal), sink.rejects());
+                            }
+                        }
+                    }
+                });
+                base = Math.addExact(base, tail.rows());
+                sink.packer().shardEnds();
+                entries.add(new DatasetManifest.IndexEntry(
+                        shard.indexName(),
+                        shard.source(),
+                        shard.location(),
+                        shard.imagesLocation(),
+                        tail.rows(),
+                        tail.digest()));
+            }
         }
     }
 
-    /** A line of the reject file. */
-    private record Refused(String key, String reason, String detail) {
-        static Refused of(String key, RejectReason reason, String what) {
-            return new Refused(key, reason.name(), what + " stands in an earlier place");
+    /** Where samples of all shards go. */
+    private record Sink(
+            BitSet repeated, Selection selection, LongSet imageHashes, BufferedWriter rejects, Packer packer) {}
+
+    private void collect(Shard shard, IndexFeed.Block block, int row, int sample, long[] source, Sink sink)
+            throws IOException {
+        source[0]++;
+        source[1] += block.images[row];
+        if (sink.repeated().get(sample)) {
+            refuse(shard, again(block.key(row), RejectReason.DuplicateUid, "uid " + block.uid(row)), sink.rejects());
+            return;
+        }
+        int copies = sink.selection().copies(block.uid(row));
+        if (copies == 0) {
+            notSelected++;
+            return;
+        }
+        if (spec.reject().duplicateImages() != Reject.DuplicateImages.Keep
+                && !sink.imageHashes().add(block.imageHashes[row])) {
+            refuse(shard, again(block.key(row), RejectReason.DuplicateImage, "the image"), sink.rejects());
+            return;
+        }
+        kept++;
+        source[2] += copies;
+        samples += copies;
+        images += (long) copies * block.images[row];
+        tokens += (long) copies * block.lengths[row];
+        bytes += block.bytes[row];
+        specialTokenLiterals += block.specialTokenLiterals[row];
+        imageLiterals += block.imageLiterals[row];
+        for (int copy = 0; copy < copies; copy++) {
+            sink.packer().add(sample, block.lengths[row]);
         }
     }
 
-    private void refuse(Shard shard, Refused line, BufferedWriter rejects) throws IOException {
+    private static IndexFeed.Refusal again(String key, RejectReason reason, String what) {
+        return new IndexFeed.Refusal(key, reason.name(), what + " stands in an earlier place");
+    }
+
+    private void refuse(Shard shard, IndexFeed.Refusal line, BufferedWriter rejects) throws IOException {
         refused++;
         rejected.merge(line.reason(), 1L, Long::sum);
         rejects.write(DatasetManifest.json(orderedReject(shard, line.key(), line.reason(), line.detail())));

@@ -15,6 +15,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * The samples of a finished Dataset in memory, about 50 bytes each: where they lie, how long they are, and its rows. Sample numbers count
@@ -22,6 +28,10 @@ import java.util.Optional;
  */
 final class SampleTable implements AutoCloseable {
     private static final int MAX_OPEN = 256;
+    /** Threads that read indexes; a second one is worth its start from so many of them on. */
+    private static final int READERS = 2;
+
+    private static final int SHARDS_PER_READER = 8;
 
     private final DatasetManifest manifest;
     private final Form form;
@@ -86,38 +96,10 @@ final class SampleTable implements AutoCloseable {
         textOffsets = new long[total];
         textSizes = new int[total];
         digests = new long[total];
-        int[] used = new int[1];
-        for (int s = 0; s < shards; s++) {
-            DatasetManifest.IndexEntry entry = manifest.index().get(s);
-            Path file = folder.resolve(DatasetManifest.INDEX).resolve(entry.file());
-            requireDigest(file, entry.digest());
-            int base = firstOfShard[s];
-            List<String> columns = List.of(
-                    "ordinal",
-                    "length",
-                    "images",
-                    "uid64",
-                    "image_offset",
-                    "image_size",
-                    "text_offset",
-                    "text_size",
-                    "digest64");
-            IndexFile.read(duck, file, columns, "status = 'ok'", row -> {
-                int sample = base + row.getInt(1);
-                lengths[sample] = row.getInt(2);
-                imageCounts[sample] = row.getInt(3);
-                uids[sample] = row.getLong(4);
-                imageOffsets[sample] = row.getLong(5);
-                imageSizes[sample] = row.getInt(6);
-                textOffsets[sample] = row.getLong(7);
-                textSizes[sample] = row.getInt(8);
-                digests[sample] = row.getLong(9);
-                used[0]++;
-            });
-        }
+        int used = readIndexes(folder);
         if (form == Form.Conversations) {
-            placed = new int[used[0]];
-            rowStarts = new int[used[0] + 1];
+            placed = new int[used];
+            rowStarts = new int[used + 1];
             Arrays.setAll(rowStarts, i -> i);
             for (int sample = 0, i = 0; sample < total; sample++) {
                 if (lengths[sample] > 0) {
@@ -131,6 +113,81 @@ final class SampleTable implements AutoCloseable {
             rowStarts = new int[Math.toIntExact(manifest.summary().rows()) + 1];
             readPlan(duck, plan);
         }
+    }
+
+    /** Fills the columns from all indexes; returns the number of samples that are used. */
+    private int readIndexes(Path folder) throws IOException {
+        AtomicInteger next = new AtomicInteger();
+        AtomicInteger used = new AtomicInteger();
+        Callable<Void> reading = () -> {
+            Path scratch = Files.createTempDirectory("vlm-data");
+            try (Duck duck = Duck.open(scratch.resolve("spill"))) {
+                for (int shard = next.getAndIncrement(); shard < channels.length; shard = next.getAndIncrement()) {
+                    used.addAndGet(readIndex(duck, folder, shard));
+                }
+                return null;
+            } finally {
+                Storage.delete(scratch.resolve("spill"));
+                Storage.delete(scratch);
+            }
+        };
+        int readers = Math.max(1, Math.min(READERS, channels.length / SHARDS_PER_READER));
+        try (ExecutorService threads = Executors.newFixedThreadPool(readers)) {
+            List<Future<Void>> running = new ArrayList<>();
+            for (int reader = 0; reader < readers; reader++) {
+                running.add(threads.submit(reading));
+            }
+            for (Future<Void> reader : running) {
+                reader.get();
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new TrainerException(ExitCode.Terminated, "stopped while the indexes were read", e);
+        } catch (ExecutionException e) {
+            switch (e.getCause()) {
+                case IOException cause -> throw cause;
+                case RuntimeException cause -> throw cause;
+                case Error cause -> throw cause;
+                default -> throw new IllegalStateException(e.getCause());
+            }
+        }
+        return used.get();
+    }
+
+    private int readIndex(Duck duck, Path folder, int shard) throws IOException {
+        DatasetManifest.IndexEntry entry = manifest.index().get(shard);
+        Path file = folder.resolve(DatasetManifest.INDEX).resolve(entry.file());
+        requireDigest(file, entry.digest());
+        int base = firstOfShard[shard];
+        int end = firstOfShard[shard + 1];
+        List<String> columns = List.of(
+                "ordinal",
+                "length",
+                "images",
+                "uid64",
+                "image_offset",
+                "image_size",
+                "text_offset",
+                "text_size",
+                "digest64");
+        int[] used = new int[1];
+        IndexFile.read(duck, file, columns, "status = 'ok'", row -> {
+            int sample = base + row.getInt(1);
+            if (sample < base || sample >= end) {
+                throw TrainerException.data(
+                        file + " holds more samples than " + DatasetManifest.FILE + " says; make the Dataset again");
+            }
+            lengths[sample] = row.getInt(2);
+            imageCounts[sample] = row.getInt(3);
+            uids[sample] = row.getLong(4);
+            imageOffsets[sample] = row.getLong(5);
+            imageSizes[sample] = row.getInt(6);
+            textOffsets[sample] = row.getLong(7);
+            textSizes[sample] = row.getInt(8);
+            digests[sample] = row.getLong(9);
+            used[0]++;
+        });
+        return used[0];
     }
 
     private void readPlan(Duck duck, Path plan) {

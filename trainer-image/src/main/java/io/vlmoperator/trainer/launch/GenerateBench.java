@@ -10,6 +10,7 @@ import io.vlmoperator.trainer.model.Part;
 import io.vlmoperator.trainer.model.ProjectorConfig;
 import io.vlmoperator.trainer.model.VisionConfig;
 import io.vlmoperator.trainer.model.VisionLanguageModel;
+import io.vlmoperator.trainer.op.Profile;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Torch;
 import java.io.PrintStream;
@@ -42,7 +43,8 @@ final class GenerateBench {
     private record Time(long wallNanos, long processorNanos) {}
 
     static int run(List<String> words, PrintStream out) {
-        Arguments arguments = Arguments.parse(words, List.of("--threads", "--tokens", "--pairs", "--json"), List.of());
+        Arguments arguments =
+                Arguments.parse(words, List.of("--threads", "--tokens", "--pairs", "--table", "--json"), List.of());
         arguments.requireNone();
         int tokens = arguments.number("--tokens", 2048).orElse(256);
         int pairs = arguments.number("--pairs", 99).orElse(3);
@@ -60,6 +62,9 @@ final class GenerateBench {
             float[] pixels = pixels();
             cached(generator, prompt, pixels, WARM_UP_TOKENS);
             recomputed(generator, prompt, pixels, WARM_UP_TOKENS);
+            if (arguments.one("--table").filter("yes"::equals).isPresent()) {
+                out.print(table(() -> cached(generator, prompt, pixels, tokens)));
+            }
             for (int pair = 0; pair < pairs; pair++) {
                 int[][] answers = new int[2][];
                 Time own = time(() -> answers[0] = cached(generator, prompt, pixels, tokens));
@@ -97,6 +102,16 @@ final class GenerateBench {
                 Path.of(arguments.one("--json").orElse("target/bench/generate.json")),
                 out);
         return ExitCode.Completed.code();
+    }
+
+    /** Time by operator of some work. */
+    private static String table(Runnable work) {
+        try (Profile profile = Profile.start()) {
+            long start = System.nanoTime();
+            work.run();
+            profile.step("answer", start, System.nanoTime() - start);
+            return profile.table();
+        }
     }
 
     private static int[] cached(Generator generator, int[] prompt, float[] pixels, int tokens) {
