@@ -121,6 +121,8 @@ public final class Fixtures {
                 created,
                 ended ? Optional.of(created.plusSeconds(100)) : Optional.empty(),
                 Optional.empty(),
+                2,
+                false,
                 "digest");
     }
 

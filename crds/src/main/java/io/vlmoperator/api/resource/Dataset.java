@@ -28,6 +28,8 @@ import io.vlmoperator.api.status.DatasetStatus;
 @AdditionalPrinterColumn(name = "Done", jsonPath = ".status.progress.done", type = Type.INTEGER)
 @AdditionalPrinterColumn(name = "Shards", jsonPath = ".status.progress.total", type = Type.INTEGER)
 @AdditionalPrinterColumn(name = "Location", jsonPath = ".status.location", type = Type.STRING, priority = 1)
+@AdditionalPrinterColumn(name = "Reason", jsonPath = ".status.reason", type = Type.STRING)
+@AdditionalPrinterColumn(name = "Message", jsonPath = ".status.message", type = Type.STRING, priority = 1)
 @AdditionalPrinterColumn(name = "Age", jsonPath = ".metadata.creationTimestamp", type = Type.DATE)
 @SchemaCustomizer(value = SchemaRules.class, input = "Dataset")
 public class Dataset extends CustomResource<DatasetSpec, DatasetStatus> implements Namespaced {

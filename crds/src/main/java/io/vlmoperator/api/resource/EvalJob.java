@@ -27,6 +27,8 @@ import io.vlmoperator.api.status.EvalJobStatus;
 @AdditionalPrinterColumn(name = "Rows", jsonPath = ".status.progress.total", type = Type.INTEGER)
 @AdditionalPrinterColumn(name = "ETA(s)", jsonPath = ".status.progress.etaSeconds", type = Type.INTEGER, priority = 1)
 @AdditionalPrinterColumn(name = "Scores", jsonPath = ".status.summary", type = Type.STRING)
+@AdditionalPrinterColumn(name = "Reason", jsonPath = ".status.reason", type = Type.STRING)
+@AdditionalPrinterColumn(name = "Message", jsonPath = ".status.message", type = Type.STRING, priority = 1)
 @AdditionalPrinterColumn(name = "Age", jsonPath = ".metadata.creationTimestamp", type = Type.DATE)
 @SchemaCustomizer(value = SchemaRules.class, input = "EvalJob")
 public class EvalJob extends CustomResource<EvalJobSpec, EvalJobStatus> implements Namespaced {

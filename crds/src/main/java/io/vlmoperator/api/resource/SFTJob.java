@@ -30,6 +30,8 @@ import io.vlmoperator.api.status.TrainingStatus;
 @AdditionalPrinterColumn(name = "Checkpoint", jsonPath = ".status.checkpoints.latest.step", type = Type.INTEGER)
 @AdditionalPrinterColumn(name = "Restarts", jsonPath = ".status.restarts.total", type = Type.INTEGER, priority = 1)
 @AdditionalPrinterColumn(name = "Export", jsonPath = ".status.export.location", type = Type.STRING, priority = 1)
+@AdditionalPrinterColumn(name = "Reason", jsonPath = ".status.reason", type = Type.STRING)
+@AdditionalPrinterColumn(name = "Message", jsonPath = ".status.message", type = Type.STRING, priority = 1)
 @AdditionalPrinterColumn(name = "Age", jsonPath = ".metadata.creationTimestamp", type = Type.DATE)
 @SchemaCustomizer(value = SchemaRules.class, input = "SFTJob")
 public class SFTJob extends CustomResource<SFTJobSpec, TrainingStatus> implements Namespaced {

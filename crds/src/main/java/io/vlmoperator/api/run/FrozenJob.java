@@ -41,6 +41,25 @@ public record FrozenJob(
         datasets = datasets == null ? List.of() : List.copyOf(datasets);
     }
 
+    /** The same with so many pods. */
+    public FrozenJob withNodes(int pods) {
+        return new FrozenJob(
+                schemaVersion,
+                kind,
+                namespace,
+                name,
+                uid,
+                attempt,
+                pods,
+                processesPerNode,
+                dataset,
+                pretrain,
+                sft,
+                eval,
+                datasets,
+                checkpoint);
+    }
+
     /**
      * @param location output folder of the Dataset (index and plan)
      * @param weight in the mixture

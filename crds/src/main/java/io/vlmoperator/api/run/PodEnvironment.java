@@ -20,6 +20,8 @@ public final class PodEnvironment {
     public static final String GRACE_SECONDS = "VLM_GRACE_SECONDS";
     /** Name of the node, for reports. */
     public static final String NODE_NAME = "VLM_NODE_NAME";
+    /** Pods of this attempt, where a queue may admit fewer than the frozen job has; absent otherwise. */
+    public static final String NODES = "VLM_NODES";
     /** Whole CPUs of the container's limit; absent without a limit. The trainer starts so many threads for arithmetic at most. */
     public static final String CPUS = "VLM_CPUS";
     /** Set by the Job controller: index of the pod, the node rank. */

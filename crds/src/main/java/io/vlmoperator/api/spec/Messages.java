@@ -46,6 +46,7 @@ final class Messages {
     static final String MIN_NODES = "minNodes can't exceed nodes";
     static final String RESERVED_ENV =
             "names that begin with VLM_, and JOB_COMPLETION_INDEX, are set by the operator: choose another name";
+    static final String INTERFACE_ENV = "NCCL_SOCKET_IFNAME is what network.interfaceName sets: give one of the two";
     static final String TOLERATION =
             "operator Exists takes no value; an empty key needs operator Exists; tolerationSeconds needs effect NoExecute";
     static final String NAME_LENGTH =

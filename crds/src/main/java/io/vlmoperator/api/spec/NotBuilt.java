@@ -27,27 +27,10 @@ final class NotBuilt {
         }
     }
 
-    static List<Problem> training(TrainingSpec spec) {
-        return workers(spec.workers());
-    }
-
     static List<Problem> eval(EvalJobSpec spec) {
-        List<Problem> problems = new ArrayList<>(workers(spec.workers()));
-        if (spec.checkpoint().endpoint() != null) {
-            problems.add(not("spec.checkpoint.endpoint", "name a job or the location of a checkpoint"));
-        }
-        return problems;
-    }
-
-    private static List<Problem> workers(Workers workers) {
-        List<Problem> problems = new ArrayList<>();
-        if (workers.gpusPerNode() > 0) {
-            problems.add(not("spec.workers.gpusPerNode", "write 0; this version computes on the CPU"));
-        }
-        if (!workers.minNodes().equals(workers.nodes())) {
-            problems.add(not("spec.workers.minNodes", "leave it out; an attempt starts with all of its nodes"));
-        }
-        return problems;
+        return spec.checkpoint().endpoint() == null
+                ? List.of()
+                : List.of(not("spec.checkpoint.endpoint", "name a job or the location of a checkpoint"));
     }
 
     /** Every {@code s3://} location of a spec, wherever it stands. */

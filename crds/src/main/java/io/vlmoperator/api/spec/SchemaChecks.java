@@ -14,6 +14,7 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * The limits that stand as annotations on the records, checked where no API server does it. The annotations are the one source: the CRD
@@ -72,6 +73,9 @@ final class SchemaChecks {
                 : Optional.empty();
     }
 
+    private static final int SHORT = 200;
+    private static final long DEEP_STACK = 16L << 20;
+
     private void one(String path, Object value, AnnotatedElement limits) {
         if (value instanceof Number number) {
             range(path, number.doubleValue(), limits);
@@ -81,11 +85,35 @@ final class SchemaChecks {
         if (bounded && value instanceof String text && pattern != null) {
             String expression =
                     where == SpecChecks.Where.LAPTOP ? Patterns.withFiles(pattern.value()) : pattern.value();
-            if (!java.util.regex.Pattern.matches(expression, text)) {
+            if (!matches(expression, text)) {
                 String instead = Patterns.message(pattern.value()).orElse("does not match " + pattern.value());
                 problems.add(new Problem(path, "\"" + text + "\": " + instead));
             }
         }
+    }
+
+    /** Java matches a group by recursion, one level a repetition: a long location needs more stack than a thread has. */
+    private static boolean matches(String expression, String text) {
+        if (text.length() <= SHORT) {
+            return java.util.regex.Pattern.matches(expression, text);
+        }
+        var holds = new AtomicBoolean();
+        var matcher = new Thread(
+                null, () -> holds.set(java.util.regex.Pattern.matches(expression, text)), "pattern", DEEP_STACK);
+        matcher.start();
+        boolean interrupted = false;
+        while (true) {
+            try {
+                matcher.join();
+                break;
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        return holds.get();
     }
 
     private void range(String path, double number, AnnotatedElement limits) {

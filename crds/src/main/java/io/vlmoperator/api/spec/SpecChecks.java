@@ -166,7 +166,6 @@ public final class SpecChecks {
             benchmarks("spec.evaluate.benchmarks", spec.evaluate().benchmarks());
         }
         checkpoints(spec);
-        NotBuilt.training(spec).forEach(problems::add);
     }
 
     private void stopAfter(Schedule.StopAfter stop) {
@@ -234,6 +233,13 @@ public final class SpecChecks {
 
     private void workers(String path, Workers workers) {
         require(workers.minNodes() <= workers.nodes(), path + ".minNodes", Messages.MIN_NODES);
+        require(
+                workers.network() == null
+                        || workers.network().interfaceName() == null
+                        || workers.env().stream()
+                                .noneMatch(variable -> variable.name().equals("NCCL_SOCKET_IFNAME")),
+                path + ".env",
+                Messages.INTERFACE_ENV);
         pods(path, workers.env(), workers.tolerations());
     }
 

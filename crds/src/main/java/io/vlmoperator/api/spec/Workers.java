@@ -16,11 +16,17 @@ import java.util.Map;
         value = "!has(self.minNodes) || self.minNodes <= self.nodes",
         message = Messages.MIN_NODES,
         fieldPath = ".minNodes")
+@ValidationRule(
+        value = "!has(self.network) || !has(self.network.interfaceName) || !has(self.env)"
+                + " || !self.env.exists(variable, variable.name == 'NCCL_SOCKET_IFNAME')",
+        message = Messages.INTERFACE_ENV,
+        fieldPath = ".env")
 public record Workers(
         @JsonPropertyDescription("Pods of an attempt, one a node.") @Default("1") @Min(1) @Max(1024)
         Integer nodes,
 
-        @JsonPropertyDescription("An attempt may start with so many when not all can be scheduled. Missing: nodes.")
+        @JsonPropertyDescription(
+                "An attempt may have so few pods when not all can be scheduled, or a queue admits no more. Missing: nodes.")
         @Min(1)
         @Max(1024)
         Integer minNodes,
@@ -37,7 +43,9 @@ public record Workers(
         @Pattern(Patterns.QUALIFIED_NAME)
         String gpuResource,
 
-        @JsonPropertyDescription("Size of /dev/shm, such as 8Gi.") @Size(min = 1, max = 32) @Pattern(Patterns.QUANTITY)
+        @JsonPropertyDescription("Size of /dev/shm, such as 8Gi. Missing: 1Gi with more than one GPU.")
+        @Size(min = 1, max = 32)
+        @Pattern(Patterns.QUANTITY)
         String sharedMemory,
 
         @JsonPropertyDescription("Requests and limits of each pod.")

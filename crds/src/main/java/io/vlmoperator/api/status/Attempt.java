@@ -36,4 +36,58 @@ public record Attempt(
         @JsonPropertyDescription("Step of the checkpoint it began with.")
         Long resumedFrom,
 
-        @JsonPropertyDescription("Processes.") Integer world) {}
+        @JsonPropertyDescription("Processes; missing while a queue has not admitted them.")
+        Integer world,
+
+        @JsonPropertyDescription("Pods that had a node, when it ended for want of nodes: the next attempt has so many.")
+        Integer scheduled) {
+    /** An attempt that has just begun. */
+    public static Attempt begun(int number, String startedAt, Integer world) {
+        return new Attempt(number, startedAt, null, null, null, null, null, null, null, null, world, null);
+    }
+
+    /** It has ended; null for what is not known. */
+    public Attempt ended(
+            String at,
+            String failure,
+            String why,
+            String text,
+            Integer code,
+            String failedNode,
+            Long step,
+            Long resumed) {
+        return new Attempt(
+                number, startedAt, at, failure, why, text, code, failedNode, step, resumed, world, scheduled);
+    }
+
+    /** With the number of processes that a queue has admitted. */
+    public Attempt withWorld(int processes) {
+        return with(resumedFrom, processes, scheduled);
+    }
+
+    /** With the step of the checkpoint that it began with. */
+    public Attempt withResumedFrom(long step) {
+        return with(step, world, scheduled);
+    }
+
+    /** With the number of pods that had a node at its end. */
+    public Attempt withScheduled(int pods) {
+        return with(resumedFrom, world, pods);
+    }
+
+    private Attempt with(Long resumed, Integer processes, Integer pods) {
+        return new Attempt(
+                number,
+                startedAt,
+                endedAt,
+                failureClass,
+                reason,
+                message,
+                exitCode,
+                node,
+                lastStep,
+                resumed,
+                processes,
+                pods);
+    }
+}

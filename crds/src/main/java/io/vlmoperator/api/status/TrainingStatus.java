@@ -9,6 +9,13 @@ public record TrainingStatus(
         @JsonPropertyDescription("One word for people; derived from the conditions.")
         Phase phase,
 
+        @JsonPropertyDescription("What is wrong or waited for, as one word; missing when nothing is.")
+        @Size(max = Limits.WORD)
+        String reason,
+
+        @JsonPropertyDescription("The same in words: what, where, what to do.") @Size(max = Limits.SUMMARY)
+        String message,
+
         @JsonPropertyDescription("Generation of the spec that was acted on.")
         Long observedGeneration,
 

@@ -303,6 +303,7 @@ public final class Engine {
                                 new Resolution.Blocked(Reason.RequestFailed, String.valueOf(e.getMessage()), false));
                     }
                 }
+                case Action.TellNodes tell -> backend.tellNodes(subject, tell.attempt(), tell.nodes());
                 case Action.StopAttempt stop -> backend.stop(subject, stop.attempt());
                 case Action.ForgetAttempt forget -> backend.forget(subject, forget.attempt());
                 case Action.Evaluate evaluate -> evaluate(subject, evaluate.wanted());

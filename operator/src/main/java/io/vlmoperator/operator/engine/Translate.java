@@ -49,6 +49,8 @@ final class Translate {
                 time(job.getMetadata().getCreationTimestamp()).orElse(Instant.EPOCH),
                 ending.map(JobCondition::getLastTransitionTime).flatMap(Translate::time),
                 time(job.getMetadata().getDeletionTimestamp()),
+                job.getSpec().getParallelism() == null ? 1 : job.getSpec().getParallelism(),
+                !annotation(job, Labels.KUEUE_MIN_PARALLELISM).isEmpty(),
                 annotation(job, Labels.RETRY_DIGEST));
     }
 

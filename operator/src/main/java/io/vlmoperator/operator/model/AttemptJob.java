@@ -9,6 +9,8 @@ import java.util.Optional;
  * @param state from its conditions
  * @param message of the condition that ended it
  * @param stoppedAt when it was deleted and only waits for its pods
+ * @param nodes pods it runs; a queue may have lowered it before the start
+ * @param partly a queue may lower it
  * @param retryDigest digest of the parts of the spec whose edit makes a failed resource try again; empty when unknown
  */
 public record AttemptJob(
@@ -19,6 +21,8 @@ public record AttemptJob(
         Instant createdAt,
         Optional<Instant> endedAt,
         Optional<Instant> stoppedAt,
+        int nodes,
+        boolean partly,
         String retryDigest) {
     /** Where a Job stands. */
     public enum State {

@@ -17,6 +17,9 @@ public sealed interface Action {
         }
     }
 
+    /** Tells the workers of an attempt how many a queue has admitted: its Job was made before that was known. */
+    record TellNodes(int attempt, int nodes) implements Action {}
+
     /** Deletes the Job; its pods get their grace period. */
     record StopAttempt(int attempt) implements Action {}
 

@@ -1,10 +1,7 @@
 package io.vlmoperator.operator.plan;
 
 import io.vlmoperator.api.run.ExitCode.FailureClass;
-import io.vlmoperator.api.run.TerminationMessage;
 import io.vlmoperator.api.status.Attempt;
-import io.vlmoperator.api.status.Progress;
-import io.vlmoperator.api.status.TrainingStatus.Restarts;
 import io.vlmoperator.operator.model.AttemptJob;
 import io.vlmoperator.operator.model.Observed;
 import io.vlmoperator.operator.model.Resolution;
@@ -14,6 +11,7 @@ import io.vlmoperator.operator.model.WorkerPod;
 import io.vlmoperator.operator.policy.ActiveDeadline;
 import io.vlmoperator.operator.policy.Classify;
 import io.vlmoperator.operator.policy.Deadline;
+import io.vlmoperator.operator.policy.Elastic;
 import io.vlmoperator.operator.policy.Evaluation;
 import io.vlmoperator.operator.policy.Hang;
 import io.vlmoperator.operator.policy.Reason;
@@ -35,8 +33,6 @@ import java.util.stream.Collectors;
  * running attempt, then go on from there. Holds state for one pass only.
  */
 final class Decision {
-    /** Attempts in a status. */
-    static final int ATTEMPTS = 10;
     /** Attempts whose Jobs, pods and logs are kept. */
     static final int KEPT_JOBS = 3;
     /** Caches of Jobs and pods fill independently: so long a Job's end waits for its pods' last words. */
@@ -54,10 +50,8 @@ final class Decision {
     private final Knowledge knowledge;
 
     private final List<Action> actions = new ArrayList<>();
-    private final List<Attempt> attempts;
-    private Restarts restarts;
+    private final Ledger ledger;
     private Optional<Instant> again = Optional.empty();
-    private Optional<Instant> startedAt;
     private Optional<Instant> finishedAt;
 
     Decision(Subject subject, Observed observed, String retryDigest) {
@@ -67,25 +61,22 @@ final class Decision {
         this.old = subject.status();
         this.now = observed.now().truncatedTo(ChronoUnit.SECONDS);
         this.knowledge = Knowledge.of(subject, observed);
-        this.attempts = new ArrayList<>(old.attempts());
-        this.startedAt = old.startedAt();
+        this.ledger = new Ledger(subject, observed, knowledge.latestStep() > old.latestStep());
         this.finishedAt = old.finishedAt();
-        boolean saved = knowledge.latestStep() > old.latestStep();
-        this.restarts = saved ? Restart.refill(old.restarts()) : old.restarts();
     }
 
     Plan make() {
-        recover();
+        ledger.recover();
         forget();
         if (old.finished()) {
             return Reopen.check(subject, observed, retryDigest) ? reopen() : finished();
         }
         if (ActiveDeadline.check(subject, observed) instanceof Deadline.Over over) {
-            running().ifPresent(attempt -> stop(attempt, over.reason(), over.message()));
+            ledger.running().ifPresent(attempt -> stop(attempt, over.reason(), over.message()));
             return fail(over.reason(), over.message());
         }
         lookAgain(ActiveDeadline.check(subject, observed));
-        var running = running();
+        var running = ledger.running();
         if (running.isPresent()) {
             var stage = settle(running.get());
             if (stage.isPresent()) {
@@ -95,26 +86,10 @@ final class Decision {
         return next();
     }
 
-    /** A Job that the status does not know was made just before the operator was stopped. */
-    private void recover() {
-        for (AttemptJob job : observed.jobs()) {
-            if (attempts.isEmpty() || attempts.getLast().number() < job.attempt()) {
-                add(begun(job.attempt(), job.createdAt()));
-            }
-        }
-    }
-
     private void forget() {
-        int newest = attempts.isEmpty() ? 0 : attempts.getLast().number();
         observed.jobs().stream()
-                .filter(job -> job.attempt() <= newest - KEPT_JOBS)
+                .filter(job -> job.attempt() <= ledger.newest() - KEPT_JOBS)
                 .forEach(job -> actions.add(new Action.ForgetAttempt(job.attempt())));
-    }
-
-    private Optional<Attempt> running() {
-        return attempts.isEmpty() || attempts.getLast().endedAt() != null
-                ? Optional.empty()
-                : Optional.of(attempts.getLast());
     }
 
     /** The plan while the attempt goes on; empty when it has ended. */
@@ -123,9 +98,9 @@ final class Decision {
         var found = observed.job(number);
         if (found.isEmpty()) {
             if (subject.work().suspend()) {
-                end(attempt, Reason.Suspended, "", Optional.empty());
+                ledger.end(Reason.Suspended, "");
             } else {
-                end(attempt, Reason.WorkersVanished, "The Job of the attempt was deleted", Optional.empty());
+                ledger.end(Reason.WorkersVanished, "The Job of the attempt was deleted");
             }
             return Optional.empty();
         }
@@ -136,7 +111,7 @@ final class Decision {
                 if (pods.stream().noneMatch(pod -> pod.index() == 0 && pod.end().isPresent()) && lagging(job)) {
                     return Optional.of(goesOn(job, pods));
                 }
-                succeed(attempt, pods);
+                ledger.succeed(pods);
                 return Optional.empty();
             }
             case Failed -> {
@@ -144,7 +119,7 @@ final class Decision {
                 if (cause.reason() == Reason.WorkersVanished && lagging(job)) {
                     return Optional.of(goesOn(job, pods));
                 }
-                end(attempt, cause);
+                ledger.end(cause);
                 return Optional.empty();
             }
             case Failing -> {
@@ -152,7 +127,7 @@ final class Decision {
                 if (!Classify.decisive(cause) || cause.reason() == Reason.WorkersVanished) {
                     return Optional.of(goesOn(job, pods));
                 }
-                end(attempt, cause);
+                ledger.end(cause);
                 return Optional.empty();
             }
             case Active, Suspended -> {
@@ -165,18 +140,49 @@ final class Decision {
     private Optional<Plan> ongoing(Attempt attempt, AttemptJob job, List<WorkerPod> pods) {
         if (subject.work().suspend()) {
             actions.add(new Action.StopAttempt(attempt.number()));
-            end(attempt, Reason.Suspended, "", Optional.empty());
+            ledger.end(Reason.Suspended, "");
             return Optional.empty();
+        }
+        if (subject.work().workers().queue() != null) {
+            if (job.state() == AttemptJob.State.Suspended && attempt.world() != null) {
+                // The same Job would come back with the attempt number that the run folder has seen already.
+                stop(attempt, Reason.Requeued, "The queue took the workers back; the next attempt waits in it");
+                return Optional.empty();
+            }
+            if (job.state() == AttemptJob.State.Active && attempt.world() == null) {
+                admitted(job);
+            }
         }
         for (Deadline clock :
                 List.of(Startup.check(subject, observed, job), Hang.check(subject, observed, attempt.number()))) {
             if (clock instanceof Deadline.Over over) {
-                stop(attempt, over.reason(), over.message());
+                expired(attempt, job, over);
                 return Optional.empty();
             }
             lookAgain(clock);
         }
         return Optional.of(goesOn(job, pods));
+    }
+
+    /** The queue says how many may work; what was frozen before can't know. */
+    private void admitted(AttemptJob job) {
+        if (job.partly()) {
+            actions.add(new Action.TellNodes(job.attempt(), job.nodes()));
+        }
+        ledger.admitted(job);
+    }
+
+    private void expired(Attempt attempt, AttemptJob job, Deadline.Over over) {
+        var shortage = over.reason() == Reason.StartupDeadlineExceeded
+                ? Elastic.shortage(subject.work(), job, observed.pods(job.attempt()))
+                : Optional.<Elastic.Shortage>empty();
+        if (shortage.isEmpty()) {
+            stop(attempt, over.reason(), over.message());
+            return;
+        }
+        actions.add(new Action.StopAttempt(attempt.number()));
+        ledger.endFor(
+                shortage.get().scheduled(), Reason.NodesMissing, shortage.get().message());
     }
 
     private boolean lagging(AttemptJob job) {
@@ -189,22 +195,7 @@ final class Decision {
     }
 
     private Plan goesOn(AttemptJob job, List<WorkerPod> pods) {
-        var attempt = attempts.getLast();
-        observed.report(attempt.number())
-                .map(report -> report.body().resumedFrom())
-                .filter(from -> attempt.resumedFrom() == null)
-                .ifPresent(from -> replaceLast(new Attempt(
-                        attempt.number(),
-                        attempt.startedAt(),
-                        null,
-                        null,
-                        null,
-                        null,
-                        null,
-                        null,
-                        null,
-                        from,
-                        attempt.world())));
+        ledger.resumed();
         if (job.state() == AttemptJob.State.Suspended) {
             return plan(
                     Stage.Queued, Reason.WaitingForQuota, "Waiting for the queue to admit attempt " + job.attempt());
@@ -213,7 +204,7 @@ final class Decision {
                 .filter(pod -> pod.phase() == WorkerPod.Phase.Running || pod.over())
                 .count();
         boolean reporting = Hang.lastHeard(subject, observed, job.attempt()).isPresent();
-        if (reporting || up >= subject.work().nodes() && up > 0) {
+        if (reporting || up >= job.nodes() && up > 0) {
             return plan(Stage.Running, Reason.Running, "Attempt " + job.attempt() + " runs", reporting, false);
         }
         var trouble = Startup.trouble(pods);
@@ -232,7 +223,7 @@ final class Decision {
 
     /** No attempt runs: complete, failed, suspended, waiting, or the next one starts. */
     private Plan next() {
-        var last = attempts.isEmpty() ? Optional.<Attempt>empty() : Optional.of(attempts.getLast());
+        var last = ledger.last();
         if (last.filter(attempt -> Reason.Completed.name().equals(attempt.reason()))
                 .isPresent()) {
             finishedAt = Optional.of(Instant.parse(last.get().endedAt()));
@@ -244,7 +235,8 @@ final class Decision {
         var failed = last.filter(attempt -> Restart.classOf(attempt) != FailureClass.None);
         Optional<Instant> notBefore = Optional.empty();
         if (failed.isPresent()) {
-            switch (Restart.after(attempts, restarts, subject.work().failure())) {
+            switch (Restart.after(
+                    ledger.attempts(), ledger.restarts(), subject.work().failure())) {
                 case Restart.Verdict.GiveUp end -> {
                     return fail(end.reason(), end.message());
                 }
@@ -278,11 +270,18 @@ final class Decision {
     }
 
     private Plan start(Resolution.Ready ready) {
-        int number = attempts.isEmpty() ? 1 : attempts.getLast().number() + 1;
-        actions.add(new Action.StartAttempt(Planner.frozen(subject, number, ready), ready.locations()));
-        add(begun(number, now));
-        startedAt = startedAt.or(() -> Optional.of(now));
-        return plan(Stage.Starting, Reason.Starting, "Attempt " + number + " is starting");
+        int number = ledger.newest() + 1;
+        int nodes = Elastic.nodes(subject.work().workers(), ledger.last());
+        boolean queued = subject.work().workers().queue() != null;
+        actions.add(new Action.StartAttempt(Planner.frozen(subject, number, nodes, ready), ready.locations()));
+        ledger.begin(
+                number,
+                now,
+                queued ? null : Integer.valueOf(nodes * subject.work().processesPerNode()));
+        var fewer = nodes < subject.work().nodes()
+                ? " with " + nodes + " of " + subject.work().nodes() + " nodes"
+                : "";
+        return plan(Stage.Starting, Reason.Starting, "Attempt " + number + " is starting" + fewer);
     }
 
     private boolean oldWorkers(Attempt last) {
@@ -307,7 +306,7 @@ final class Decision {
             return fail(over.reason(), over.message() + "; raise it, and the work goes on");
         }
         if (observed.references() instanceof Resolution.Ready ready) {
-            restarts = Restart.refill(restarts);
+            ledger.refill();
             finishedAt = Optional.empty();
             return start(ready);
         }
@@ -340,112 +339,9 @@ final class Decision {
         return plan(stage, Reason.valueOf(condition.reason()), condition.message(), false, !complete);
     }
 
-    private void succeed(Attempt attempt, List<WorkerPod> pods) {
-        var word = pods.stream()
-                .filter(pod -> pod.index() == 0)
-                .flatMap(pod -> pod.end().stream())
-                .flatMap(end -> end.lastWord().stream())
-                .findFirst();
-        var ended = observed.job(attempt.number()).flatMap(AttemptJob::endedAt).orElse(now);
-        replaceLast(new Attempt(
-                attempt.number(),
-                attempt.startedAt(),
-                ended.toString(),
-                null,
-                Reason.Completed.name(),
-                null,
-                0,
-                null,
-                lastStep(attempt, word),
-                resumedFrom(attempt, word),
-                attempt.world()));
-    }
-
-    private void end(Attempt attempt, Classify.Cause cause) {
-        var ended = observed.job(attempt.number()).flatMap(AttemptJob::endedAt).orElse(now);
-        var node = cause.node().isEmpty() ? null : cause.node();
-        var code =
-                cause.exitCode().isPresent() ? Integer.valueOf(cause.exitCode().getAsInt()) : null;
-        replaceLast(new Attempt(
-                attempt.number(),
-                attempt.startedAt(),
-                ended.toString(),
-                cause.reason().failureClass().name(),
-                cause.reason().name(),
-                cause.message(),
-                code,
-                node,
-                lastStep(attempt, cause.lastWord()),
-                resumedFrom(attempt, cause.lastWord()),
-                attempt.world()));
-        restarts = Restart.count(restarts, cause.reason().failureClass());
-    }
-
     private void stop(Attempt attempt, Reason reason, String message) {
         actions.add(new Action.StopAttempt(attempt.number()));
-        end(attempt, reason, message, Optional.empty());
-    }
-
-    private void end(Attempt attempt, Reason reason, String message, Optional<TerminationMessage> word) {
-        var failure = reason.failureClass();
-        replaceLast(new Attempt(
-                attempt.number(),
-                attempt.startedAt(),
-                now.toString(),
-                failure == FailureClass.None ? null : failure.name(),
-                reason.name(),
-                message.isEmpty() ? null : message,
-                null,
-                null,
-                lastStep(attempt, word),
-                resumedFrom(attempt, word),
-                attempt.world()));
-        restarts = Restart.count(restarts, failure);
-    }
-
-    private Long lastStep(Attempt attempt, Optional<TerminationMessage> word) {
-        return word.map(TerminationMessage::step)
-                .or(() -> observed.report(attempt.number())
-                        .map(report -> report.body().step()))
-                .or(() -> old.progress()
-                        .filter(progress -> attempt.number().equals(progress.attempt()))
-                        .map(Progress::step))
-                .orElse(null);
-    }
-
-    private Long resumedFrom(Attempt attempt, Optional<TerminationMessage> word) {
-        return word.map(TerminationMessage::resumedFrom)
-                .or(() -> observed.report(attempt.number())
-                        .map(report -> report.body().resumedFrom()))
-                .orElse(attempt.resumedFrom());
-    }
-
-    private Attempt begun(int number, Instant at) {
-        int world = subject.work().nodes() * subject.work().processesPerNode();
-        return new Attempt(
-                number,
-                at.truncatedTo(ChronoUnit.SECONDS).toString(),
-                null,
-                null,
-                null,
-                null,
-                null,
-                null,
-                null,
-                null,
-                world);
-    }
-
-    private void add(Attempt attempt) {
-        attempts.add(attempt);
-        startedAt = startedAt.or(() -> Optional.of(Instant.parse(attempt.startedAt())));
-        while (attempts.size() > ATTEMPTS) {
-            attempts.removeFirst();
-        }
-    }
-
-    private void replaceLast(Attempt attempt) {
-        attempts.set(attempts.size() - 1, attempt);
+        ledger.end(reason, message);
     }
 
     private void lookAgain(Deadline clock) {
@@ -476,14 +372,14 @@ final class Decision {
                         message,
                         reporting,
                         needsPerson,
-                        attempts,
-                        restarts,
+                        ledger.attempts(),
+                        ledger.restarts(),
                         knowledge.checkpoints(),
                         knowledge.results(),
                         knowledge.export(),
                         knowledge.dataset(),
                         old.source().or(this::source),
-                        startedAt,
+                        ledger.startedAt(),
                         finishedAt)),
                 again);
     }

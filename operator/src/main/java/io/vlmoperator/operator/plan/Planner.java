@@ -18,7 +18,7 @@ public final class Planner {
         return subject.deleting() ? Plan.NOTHING : new Decision(subject, observed, retryDigest).make();
     }
 
-    static FrozenJob frozen(Subject subject, int attempt, Resolution.Ready refs) {
+    static FrozenJob frozen(Subject subject, int attempt, int nodes, Resolution.Ready refs) {
         var work = subject.work();
         return new FrozenJob(
                 FrozenJob.SCHEMA_VERSION,
@@ -27,7 +27,7 @@ public final class Planner {
                 subject.name(),
                 subject.uid(),
                 attempt,
-                work.nodes(),
+                nodes,
                 work.processesPerNode(),
                 work instanceof Work.DatasetWork dataset ? dataset.spec() : null,
                 work instanceof Work.PretrainWork pretrain ? pretrain.spec() : null,

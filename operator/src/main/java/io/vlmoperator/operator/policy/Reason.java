@@ -102,6 +102,10 @@ public enum Reason {
     WorkersVanished(FailureClass.Infrastructure),
     /** No report came within {@code failure.startupDeadlineSeconds}. */
     StartupDeadlineExceeded(FailureClass.Infrastructure),
+    /** At the startup deadline only some of the workers had a node, and {@code workers.minNodes} of them will do. */
+    NodesMissing,
+    /** A queue took the workers of a running attempt back. */
+    Requeued(FailureClass.Preempted),
     /** Reports stopped for {@code failure.stepDeadlineSeconds}. */
     ProgressSilent(FailureClass.Hang),
 

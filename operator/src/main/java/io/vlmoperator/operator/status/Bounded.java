@@ -174,7 +174,8 @@ public final class Bounded {
                 text(a.node(), NODE),
                 a.lastStep(),
                 a.resumedFrom(),
-                a.world());
+                a.world(),
+                a.scheduled());
     }
 
     private static DatasetSummary dataset(DatasetSummary d) {

@@ -20,6 +20,7 @@ import io.vlmoperator.api.status.TrainingStatus;
 import io.vlmoperator.api.status.TrainingStatus.Restarts;
 import io.vlmoperator.operator.model.RunStatus;
 import io.vlmoperator.operator.model.Subject;
+import io.vlmoperator.operator.policy.Reason;
 import java.io.UncheckedIOException;
 import java.time.Instant;
 import java.util.List;
@@ -144,6 +145,11 @@ public final class StatusCodec {
     /** The typed status of the kind, without progress: that belongs to another field manager. */
     public static Object write(Kind kind, String location, RunStatus s) {
         var phase = s.phase().orElse(null);
+        var trouble = trouble(s);
+        var why = trouble.map(Condition::reason).orElse(null);
+        var words = trouble.map(Condition::message)
+                .map(text -> Bounded.text(text, Limits.SUMMARY))
+                .orElse(null);
         var started = s.startedAt().map(Instant::toString).orElse(null);
         var finished = s.finishedAt().map(Instant::toString).orElse(null);
         long generation = s.observedGeneration();
@@ -154,6 +160,8 @@ public final class StatusCodec {
                                 null, null, null, null, null, null, null, null, List.of(), List.of()));
                 yield new DatasetStatus(
                         phase,
+                        why,
+                        words,
                         generation,
                         started,
                         finished,
@@ -176,6 +184,8 @@ public final class StatusCodec {
             case PretrainJob, SFTJob ->
                 new TrainingStatus(
                         phase,
+                        why,
+                        words,
                         generation,
                         started,
                         finished,
@@ -189,6 +199,8 @@ public final class StatusCodec {
             case EvalJob ->
                 new EvalJobStatus(
                         phase,
+                        why,
+                        words,
                         generation,
                         started,
                         finished,
@@ -199,6 +211,23 @@ public final class StatusCodec {
                         s.attempts(),
                         s.restarts(),
                         s.conditions());
+        };
+    }
+
+    /** The condition that tells people what is wrong or waited for; empty while all goes well. */
+    static Optional<Condition> trouble(RunStatus s) {
+        if (s.isTrue("Stalled")) {
+            return s.condition("Stalled");
+        }
+        if (s.isTrue("Reconciling")) {
+            return s.condition("Reconciling");
+        }
+        return switch (s.phase().orElse(Phase.Pending)) {
+            case Queued -> s.condition("Queued");
+            case Restarting -> s.condition("Running");
+            case Starting ->
+                s.condition("Running").filter(c -> !Reason.Starting.name().equals(c.reason()));
+            case Pending, Running, Suspended, Complete, Failed -> Optional.empty();
         };
     }
 

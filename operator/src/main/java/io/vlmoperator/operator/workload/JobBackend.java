@@ -41,6 +41,11 @@ public final class JobBackend implements WorkloadBackend {
         create(subject, model.job());
     }
 
+    @Override
+    public void tellNodes(Subject subject, int attempt, int nodes) {
+        create(subject, AttemptModel.nodes(subject, attempt, nodes));
+    }
+
     private void create(Subject subject, HasMetadata wanted) {
         try {
             client.resource(wanted).create();
@@ -103,9 +108,8 @@ public final class JobBackend implements WorkloadBackend {
     @Override
     public void forget(Subject subject, int attempt) {
         stop(subject, attempt);
-        client.configMaps()
-                .inNamespace(subject.namespace())
-                .withName(subject.attemptName(attempt))
-                .delete();
+        for (var name : List.of(subject.attemptName(attempt), AttemptModel.nodesName(subject, attempt))) {
+            client.configMaps().inNamespace(subject.namespace()).withName(name).delete();
+        }
     }
 }

@@ -1,6 +1,7 @@
 package io.vlmoperator.operator.workload;
 
 import io.vlmoperator.api.run.FrozenJob;
+import io.vlmoperator.api.run.Kind;
 import io.vlmoperator.operator.model.Subject;
 import java.util.Map;
 import java.util.TreeMap;
@@ -17,16 +18,29 @@ public final class Labels {
     /** Annotation of a Job: digest of {@code workers} and {@code failure} when it was made. */
     public static final String RETRY_DIGEST = "vlm-operator.io/retry-digest";
 
+    /** Annotation of a Job, read by Kueue: so few pods will do. */
+    public static final String KUEUE_MIN_PARALLELISM = "kueue.x-k8s.io/job-min-parallelism";
+    /** Annotation of a Job, read by Kueue: where it lowers parallelism, it lowers completions as well. */
+    static final String KUEUE_COMPLETIONS_TOO = "kueue.x-k8s.io/job-completions-equal-parallelism";
+
     public static final String CONTAINER = "trainer";
 
     private Labels() {}
 
     static Map<String, String> of(FrozenJob job) {
+        return of(job.kind(), job.name(), job.uid(), job.attempt());
+    }
+
+    static Map<String, String> of(Subject subject, int attempt) {
+        return of(subject.kind(), subject.name(), subject.uid(), attempt);
+    }
+
+    private static Map<String, String> of(Kind kind, String name, String uid, int attempt) {
         var labels = new TreeMap<String, String>();
-        labels.put(KIND, job.kind().shortName());
-        labels.put(NAME, job.name());
-        labels.put(ATTEMPT, Integer.toString(job.attempt()));
-        labels.put(UID, job.uid());
+        labels.put(KIND, kind.shortName());
+        labels.put(NAME, name);
+        labels.put(ATTEMPT, Integer.toString(attempt));
+        labels.put(UID, uid);
         labels.put("app.kubernetes.io/managed-by", "vlm-operator");
         return labels;
     }

@@ -13,6 +13,9 @@ public interface WorkloadBackend {
      */
     void start(Subject subject, FrozenJob job, List<String> locations, String retryDigest);
 
+    /** Tells the workers of an attempt how many of them a queue has admitted. */
+    void tellNodes(Subject subject, int attempt, int nodes);
+
     /** Ends the pods, with their grace period. */
     void stop(Subject subject, int attempt);
 

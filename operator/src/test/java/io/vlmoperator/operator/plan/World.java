@@ -2,6 +2,7 @@ package io.vlmoperator.operator.plan;
 
 import static io.vlmoperator.operator.Fixtures.T0;
 
+import io.vlmoperator.api.run.FrozenJob;
 import io.vlmoperator.api.run.FrozenJob.ResolvedDataset;
 import io.vlmoperator.api.run.ProgressReport;
 import io.vlmoperator.api.status.Checkpoint;
@@ -13,6 +14,7 @@ import io.vlmoperator.operator.model.Resolution;
 import io.vlmoperator.operator.model.RunStatus;
 import io.vlmoperator.operator.model.Subject;
 import io.vlmoperator.operator.model.WorkerPod;
+import io.vlmoperator.operator.policy.Elastic;
 import io.vlmoperator.operator.status.StatusReport;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -28,6 +30,9 @@ final class World {
     Instant operatorStart = T0;
     final Map<Integer, AttemptJob> jobs = new TreeMap<>();
     final List<WorkerPod> pods = new ArrayList<>();
+    /** What workers were told of a queue's decision, by attempt. */
+    final Map<Integer, Integer> told = new TreeMap<>();
+
     final List<Observed.Evaluation> evaluations = new ArrayList<>();
     Optional<Observed.Report> report = Optional.empty();
     Resolution references = new Resolution.Ready(
@@ -58,9 +63,8 @@ final class World {
                 digest);
         for (Action action : last.actions()) {
             switch (action) {
-                case Action.StartAttempt start ->
-                    jobs.putIfAbsent(
-                            start.job().attempt(), Fixtures.job(start.job().attempt(), AttemptJob.State.Active, now));
+                case Action.StartAttempt start -> jobs.putIfAbsent(start.job().attempt(), made(start.job()));
+                case Action.TellNodes tell -> told.put(tell.attempt(), tell.nodes());
                 case Action.StopAttempt stop -> jobs.remove(stop.attempt());
                 case Action.ForgetAttempt forget -> jobs.remove(forget.attempt());
                 case Action.Evaluate evaluate ->
@@ -71,6 +75,41 @@ final class World {
         }
         last.facts().ifPresent(facts -> status(StatusReport.of(subject, facts, now)));
         return subject.status();
+    }
+
+    /** A Job as it was just made: with a queue it waits. */
+    private AttemptJob made(FrozenJob job) {
+        var workers = subject.work().workers();
+        return new AttemptJob(
+                job.attempt(),
+                "emoji-pretrain-" + job.attempt(),
+                workers.queue() == null ? AttemptJob.State.Active : AttemptJob.State.Suspended,
+                "",
+                now,
+                Optional.empty(),
+                Optional.empty(),
+                job.nodes(),
+                Elastic.partly(workers, job.nodes()),
+                digest);
+    }
+
+    /** A queue lets an attempt go with so many pods, or takes them back. */
+    World queue(int attempt, AttemptJob.State state, int nodes) {
+        var old = jobs.get(attempt);
+        jobs.put(
+                attempt,
+                new AttemptJob(
+                        attempt,
+                        old.name(),
+                        state,
+                        "",
+                        old.createdAt(),
+                        Optional.empty(),
+                        Optional.empty(),
+                        nodes,
+                        old.partly(),
+                        digest));
+        return this;
     }
 
     void status(RunStatus status) {
@@ -88,7 +127,16 @@ final class World {
         jobs.put(
                 attempt,
                 new AttemptJob(
-                        attempt, old.name(), state, "", old.createdAt(), Optional.of(now), Optional.empty(), digest));
+                        attempt,
+                        old.name(),
+                        state,
+                        "",
+                        old.createdAt(),
+                        Optional.of(now),
+                        Optional.empty(),
+                        old.nodes(),
+                        old.partly(),
+                        digest));
         pods.removeIf(pod -> pod.attempt() == attempt);
         pods.addAll(List.of(left));
         return this;

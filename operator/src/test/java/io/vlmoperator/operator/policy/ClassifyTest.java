@@ -104,6 +104,8 @@ class ClassifyTest {
                 T0,
                 Optional.of(T0),
                 Optional.<Instant>empty(),
+                1,
+                false,
                 "");
         assertThat(Classify.of(job, List.of()).reason()).isEqualTo(Reason.InvalidConfiguration);
         assertThat(of().reason()).isEqualTo(Reason.WorkersVanished);

@@ -31,7 +31,8 @@ class RestartTest {
                 "n",
                 5L,
                 0L,
-                2);
+                2,
+                null);
     }
 
     @Test

@@ -135,8 +135,8 @@ class ProgressServiceTest {
         assertThat(post(Fixtures.report("u-1", 1, 9, 10))).isEqualTo(409);
         assertThat(post(Fixtures.report("u-1", 3, 1, 10))).isEqualTo(200);
         var e = RunStatus.EMPTY;
-        var over =
-                new Attempt(4, T0.toString(), T0.toString(), "Hang", "ProgressSilent", null, null, null, null, null, 2);
+        var over = new Attempt(
+                4, T0.toString(), T0.toString(), "Hang", "ProgressSilent", null, null, null, null, null, 2, null);
         job = Fixtures.with(
                 job,
                 new RunStatus(

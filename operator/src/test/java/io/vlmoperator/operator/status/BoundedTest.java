@@ -98,6 +98,7 @@ class BoundedTest {
                                 text.get(),
                                 number.get(),
                                 number.get(),
+                                2,
                                 2)),
                 new Restarts(1, 2, 3),
                 Optional.of(new Export(text.get(), text.get(), text.get())),

@@ -41,7 +41,8 @@ class NoticesTest {
                 null,
                 null,
                 null,
-                2);
+                2,
+                null);
     }
 
     private static Condition condition(String type, String status, Reason reason) {

@@ -5,6 +5,9 @@ import static io.vlmoperator.operator.Fixtures.PRETRAIN;
 import static io.vlmoperator.operator.Fixtures.subject;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.fabric8.kubernetes.api.model.EnvVar;
+import io.fabric8.kubernetes.api.model.Quantity;
+import io.fabric8.kubernetes.api.model.Volume;
 import io.fabric8.kubernetes.api.model.VolumeMount;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import io.vlmoperator.api.run.FrozenJob;
@@ -36,6 +39,7 @@ class AttemptModelTest {
             PRETRAIN.replace("workers: {nodes: 2}", """
             workers:
                 nodes: 4
+                minNodes: 2
                 gpusPerNode: 8
                 sharedMemory: 8Gi
                 resources: {requests: {cpu: "16", memory: 200Gi}, limits: {cpu: "32", memory: 200Gi}}
@@ -45,6 +49,8 @@ class AttemptModelTest {
                 network: {rdmaResource: rdma/hca, hostNetwork: true, interfaceName: ib0}
                 queue: {kind: Kueue, name: research, priorityClass: high}
             """.strip().indent(2).strip());
+
+    static final String ONE_NODE = PRETRAIN.replace("nodes: 2", "gpusPerNode: 8");
 
     private static AttemptModel model(String yaml) {
         var subject = subject(yaml);
@@ -74,13 +80,14 @@ class AttemptModelTest {
         return switch (name) {
             case "dataset-1-pod" -> DATASET;
             case "pretrain-2-pods" -> PRETRAIN;
+            case "pretrain-1x8-gpus" -> ONE_NODE;
             case "pretrain-4x8-gpus" -> GPUS;
             default -> throw new IllegalArgumentException(name);
         };
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"dataset-1-pod", "pretrain-2-pods", "pretrain-4x8-gpus"})
+    @ValueSource(strings = {"dataset-1-pod", "pretrain-2-pods", "pretrain-1x8-gpus", "pretrain-4x8-gpus"})
     void theObjectsOfAnAttempt(String name) throws IOException {
         var model = model(yaml(name));
         var text = new StringBuilder(Serialization.asYaml(model.configMap()));
@@ -136,6 +143,44 @@ class AttemptModelTest {
                 .toList();
         assertThat(mounts).extracting(VolumeMount::getMountPath).containsExactly("/mnt/data", "/mnt/tars");
         assertThat(mounts).extracting(VolumeMount::getReadOnly).containsExactly(null, true);
+    }
+
+    @Test
+    void processesOfOnePodShareMemoryEvenWhenNobodyAsks() {
+        var pod = model(ONE_NODE).job().getSpec().getTemplate().getSpec();
+        assertThat(pod.getVolumes())
+                .filteredOn(volume -> volume.getName().equals("shared-memory"))
+                .singleElement()
+                .satisfies(volume ->
+                        assertThat(volume.getEmptyDir().getSizeLimit()).isEqualTo(new Quantity("1Gi")));
+        assertThat(model(PRETRAIN).job().getSpec().getTemplate().getSpec().getVolumes())
+                .extracting(Volume::getName)
+                .doesNotContain("shared-memory");
+    }
+
+    @Test
+    void aQueueThatMayAdmitFewerIsToldSoAndTheWorkersWaitForItsNumber() {
+        var model = model(GPUS);
+        assertThat(model.job().getMetadata().getAnnotations())
+                .containsEntry("kueue.x-k8s.io/job-min-parallelism", "2")
+                .containsEntry("kueue.x-k8s.io/job-completions-equal-parallelism", "true");
+        var told = AttemptModel.nodes(subject(GPUS), 1, 3);
+        assertThat(told.getData()).containsEntry("nodes", "3");
+        assertThat(env(model, "VLM_NODES").getValueFrom().getConfigMapKeyRef())
+                .satisfies(ref ->
+                        assertThat(ref.getName()).isEqualTo(told.getMetadata().getName()))
+                .satisfies(ref -> assertThat(ref.getKey()).isEqualTo("nodes"))
+                .satisfies(ref -> assertThat(ref.getOptional()).isNull());
+        var all = model(GPUS.replace("minNodes: 2", "minNodes: 4"));
+        assertThat(all.job().getMetadata().getAnnotations()).containsOnlyKeys("vlm-operator.io/retry-digest");
+        assertThat(env(all, "VLM_NODES")).isNull();
+    }
+
+    private static EnvVar env(AttemptModel model, String name) {
+        return model.job().getSpec().getTemplate().getSpec().getContainers().getFirst().getEnv().stream()
+                .filter(variable -> variable.getName().equals(name))
+                .findFirst()
+                .orElse(null);
     }
 
     @Test

@@ -1,6 +1,7 @@
 package io.vlmoperator.trainer.launch;
 
 import io.vlmoperator.api.run.FrozenJob;
+import io.vlmoperator.api.run.PodEnvironment;
 import io.vlmoperator.api.spec.Failure;
 import io.vlmoperator.trainer.TrainerException;
 
@@ -30,6 +31,22 @@ final class FrozenJobs {
         if (!has) {
             throw TrainerException.configuration("the frozen job is a " + job.kind() + " without its spec");
         }
+    }
+
+    /**
+     * The job with the pods that a queue has admitted, which may be fewer than were asked for.
+     *
+     * @param nodes null when no queue could say less
+     */
+    static FrozenJob admitted(FrozenJob job, String nodes) {
+        if (nodes == null) {
+            return job;
+        }
+        if (!nodes.matches("[1-9]\\d{0,4}") || Integer.parseInt(nodes) > job.nodes()) {
+            throw TrainerException.configuration(
+                    PodEnvironment.NODES + " is '" + nodes + "'; 1 to " + job.nodes() + " pods are expected");
+        }
+        return job.withNodes(Integer.parseInt(nodes));
     }
 
     static Failure failure(FrozenJob job) {

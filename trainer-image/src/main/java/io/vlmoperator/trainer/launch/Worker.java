@@ -160,7 +160,7 @@ final class Worker {
                         + ", this trainer reads up to " + FrozenJob.SCHEMA_VERSION + "; use a newer trainer image");
             }
             FrozenJobs.requireComplete(job);
-            return job;
+            return FrozenJobs.admitted(job, environment.get(PodEnvironment.NODES));
         } catch (IOException e) {
             throw TrainerException.configuration("the frozen job can't be read: " + e.getMessage());
         }

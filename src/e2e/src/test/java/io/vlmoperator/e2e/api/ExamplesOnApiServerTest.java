@@ -64,12 +64,8 @@ class ExamplesOnApiServerTest {
                     .fieldValidation(Validation.STRICT)
                     .create();
             if (object instanceof GenericKubernetesResource resource) {
-                // The full-size plans ask for GPUs, which are not built yet, as their README says. Nothing else may be
-                // wrong.
                 assertThat(problems(resource))
                         .as("%s %s", file, resource.getKind())
-                        .filteredOn(problem -> file.toString().contains("emoji")
-                                || !problem.path().equals("spec.workers.gpusPerNode"))
                         .isEmpty();
             }
         }
