@@ -11,22 +11,6 @@ final class NotBuilt {
 
     private NotBuilt() {}
 
-    static List<Problem> dataset(DatasetSpec spec) {
-        List<Problem> problems = new ArrayList<>();
-        scores("spec.select.anyOf", spec.select().anyOf(), problems);
-        scores("spec.select.allOf", spec.select().allOf(), problems);
-        scores("spec.select.not", spec.select().not(), problems);
-        return problems;
-    }
-
-    private static void scores(String path, List<Select.Rule> rules, List<Problem> problems) {
-        for (int i = 0; i < rules.size(); i++) {
-            if (rules.get(i).score() != null) {
-                problems.add(not(path + "[" + i + "].score", "select by uidList"));
-            }
-        }
-    }
-
     static List<Problem> eval(EvalJobSpec spec) {
         return spec.checkpoint().endpoint() == null
                 ? List.of()

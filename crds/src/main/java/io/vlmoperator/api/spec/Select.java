@@ -45,7 +45,8 @@ public record Select(
             @JsonPropertyDescription("Samples whose id is in a list.")
             UidList uidList,
 
-            @JsonPropertyDescription("Samples that a filter model scores at least so high. Not built yet.")
+            @JsonPropertyDescription(
+                    "Samples that a filter model scores at least so high. The Dataset's pods ask the model about each shard they have indexed; the scores are kept, so a threshold can be changed without asking again.")
             Score score) {}
 
     /** Sample ids as DataComp writes them (NumPy array of two unsigned 64-bit numbers, sorted), Parquet or text. */
@@ -78,7 +79,7 @@ public record Select(
 
     /** The filter model. */
     public record Scorer(
-            @JsonPropertyDescription("Folder of the filter model.")
+            @JsonPropertyDescription("Folder of the filter model: a run folder, a checkpoint or an imported model.")
             @Required
             @Size(max = 1024)
             @Pattern(Patterns.LOCATION)

@@ -106,7 +106,6 @@ public final class SpecChecks {
         select("spec.select.allOf", spec.select().allOf());
         select("spec.select.not", spec.select().not());
         pods("spec.workers", spec.workers().env(), spec.workers().tolerations());
-        NotBuilt.dataset(spec).forEach(problems::add);
         built(spec);
     }
 

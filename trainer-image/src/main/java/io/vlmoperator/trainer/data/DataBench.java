@@ -102,7 +102,7 @@ public final class DataBench {
             throw new IllegalStateException("indexing", failures.getFirst());
         }
         progress.done("index");
-        var summary = new Planner(spec, locations, shards, "sha256:none", "sha256:none").plan();
+        var summary = new Planner(spec, locations, shards, Scoring.none(folder), "sha256:none", "sha256:none").plan();
         progress.done("plan");
         long checksum = 0;
         try (SampleTable table = SampleTable.open(out, locations)) {
@@ -194,12 +194,12 @@ public final class DataBench {
         long kept = 0;
         Locations locations = Locations.of(Map.of("d", folder));
         var select = new io.vlmoperator.api.spec.Select(List.of(first), null, List.of(second));
-        try (Selection selection = Selection.open(select, locations, folder.resolve("scratch"))) {
+        try (Selection selection = Selection.open(select, locations, folder.resolve("scratch"), Scoring.none(folder))) {
             progress.done("open");
             for (long n = 0; n < uids; n++) {
                 // In a stride that visits all of them, as samples of tars do not come sorted.
                 long place = Math.floorMod(n * 15_485_863L, uids);
-                kept += selection.copies(uid(place, uids));
+                kept += selection.copies(uid(place, uids), 0);
             }
             progress.done("look up");
         }

@@ -22,6 +22,7 @@ public final class DatasetBuilder {
     private final DatasetSpec spec;
     private final Locations locations;
     private final Options options;
+    private final FilterModel.Opener filters;
 
     /**
      * @param index of this pod
@@ -54,9 +55,23 @@ public final class DatasetBuilder {
     /** Hears how far the work is, in shards; called from the building thread. */
     public interface Progress {
         void shards(long done, long total);
+
+        /** A line for people. */
+        default void say(String line) {}
     }
 
+    /** Makes a Dataset that selects nothing by score. */
     public DatasetBuilder(DatasetSpec spec, Locations locations, Options options) {
+        this(spec, locations, options, FilterModel.Opener.NONE);
+    }
+
+    /**
+     * Makes a Dataset.
+     *
+     * @param filters finds the models that {@code select} names
+     */
+    public DatasetBuilder(DatasetSpec spec, Locations locations, Options options, FilterModel.Opener filters) {
+        this.filters = filters;
         this.spec = spec;
         this.locations = locations;
         this.options = options;
@@ -74,7 +89,8 @@ public final class DatasetBuilder {
         List<Shard> shards = Shard.list(spec.sources(), locations, spec.output().location());
         Path indexFolder = out.resolve(DatasetManifest.INDEX);
         Storage.createFolder(indexFolder);
-        try (Tokenizer tokenizer = Tokenizer.load(locations.resolve(spec.pack().tokenizer()))) {
+        try (Tokenizer tokenizer = Tokenizer.load(locations.resolve(spec.pack().tokenizer()));
+                Scoring scoring = Scoring.of(spec.select(), locations, out, filters, options.threads)) {
             // Asked for once, so that a tokenizer without them is refused before the work.
             List.of(Tokenizer.BEGIN, Tokenizer.MESSAGE_START, Tokenizer.MESSAGE_END)
                     .forEach(tokenizer::id);
@@ -87,11 +103,11 @@ public final class DatasetBuilder {
             String specDigest = Digests.ofText(DatasetManifest.json(List.of(
                     spec.sources(),
                     spec.select(),
-                    Selection.origins(spec.select(), locations),
+                    Selection.origins(spec.select(), locations, scoring),
                     spec.reject(),
                     spec.pack(),
                     tokenizer.digest())));
-            Planner planner = new Planner(spec, locations, shards, tokenizer.digest(), specDigest);
+            Planner planner = new Planner(spec, locations, shards, scoring, tokenizer.digest(), specDigest);
             if (options.index == 0) {
                 Optional<DatasetSummary> complete = planner.complete(indexSpec);
                 if (complete.isPresent()) {
@@ -101,11 +117,11 @@ public final class DatasetBuilder {
                 }
                 Storage.delete(out.resolve(DatasetManifest.FILE));
             }
-            long done = index(shards, indexFolder, indexSpec, tokenizer, progress);
+            long done = index(shards, indexFolder, indexSpec, tokenizer, scoring, progress);
             if (options.index != 0) {
                 return Optional.empty();
             }
-            waitForOthers(shards, indexFolder, indexSpec, done, progress);
+            waitForOthers(shards, indexFolder, indexSpec, scoring, done, progress);
             DatasetSummary summary = planner.plan();
             reshard(out);
             return Optional.of(summary);
@@ -145,7 +161,8 @@ public final class DatasetBuilder {
         }
     }
 
-    private long index(List<Shard> shards, Path folder, String indexSpec, Tokenizer tokenizer, Progress progress)
+    private long index(
+            List<Shard> shards, Path folder, String indexSpec, Tokenizer tokenizer, Scoring scoring, Progress progress)
             throws IOException {
         SampleRules rules = new SampleRules(spec.reject(), spec.pack(), tokenizer, new ImageDecoder());
         long done = 0;
@@ -167,6 +184,7 @@ public final class DatasetBuilder {
                 if (!IndexFile.isOf(duck, file, origin)) {
                     index(shard, file, origin, rules, pool, duck);
                 }
+                scoring.score(duck, shard.path(), shard.location(), file, progress::say);
                 progress.shards(++done, shards.size());
             }
         }
@@ -197,12 +215,14 @@ public final class DatasetBuilder {
         }
     }
 
-    private void waitForOthers(List<Shard> shards, Path folder, String indexSpec, long done, Progress progress)
+    private void waitForOthers(
+            List<Shard> shards, Path folder, String indexSpec, Scoring scoring, long done, Progress progress)
             throws IOException {
         if (options.count == 1) {
             return;
         }
         long known = done;
+        long news = 0;
         long since = System.nanoTime();
         try (Duck duck = Duck.open(folder.resolve(".spill-0"))) {
             boolean[] ready = new boolean[shards.size()];
@@ -217,16 +237,21 @@ public final class DatasetBuilder {
                                     && IndexFile.isOf(
                                             duck,
                                             folder.resolve(shard.indexName()),
-                                            IndexFile.Origin.of(indexSpec, shard));
+                                            IndexFile.Origin.of(indexSpec, shard))
+                                    && scoring.isComplete(duck, folder.resolve(shard.indexName()));
                     if (ready[n]) {
                         found++;
                     } else if (missing.isEmpty()) {
                         missing = shard.indexName() + " (pod " + n % options.count + ")";
                     }
                 }
+                long scored = scoring.news();
+                if (found > known || scored != news) {
+                    news = scored;
+                    since = System.nanoTime();
+                }
                 if (found > known) {
                     known = found;
-                    since = System.nanoTime();
                     progress.shards(found, shards.size());
                 }
                 if (found == shards.size()) {

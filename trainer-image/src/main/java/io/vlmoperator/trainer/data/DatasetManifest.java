@@ -21,6 +21,7 @@ import java.util.List;
  * @param imageLiterals literal image places that were renamed
  * @param notSelected usable samples that {@code select} left out
  * @param padding positions of all rows' contexts that hold no token
+ * @param unreadableScores samples of which a filter model that {@code select} names said no number
  * @param index one entry per shard, in order; sample numbers count the rows of all of them, rejected ones included
  */
 public record DatasetManifest(
@@ -35,6 +36,7 @@ public record DatasetManifest(
         long imageLiterals,
         long notSelected,
         long padding,
+        long unreadableScores,
         List<IndexEntry> index) {
     static final int FORMAT_VERSION = 2;
     static final String FILE = "dataset.json";

@@ -30,6 +30,7 @@ final class Planner {
     private final Locations locations;
     private final Path out;
     private final List<Shard> shards;
+    private final Scoring scoring;
     private final String tokenizerDigest;
     private final String specDigest;
 
@@ -45,10 +46,18 @@ final class Planner {
     private long refused;
     private long kept;
     private long notSelected;
+    private long unreadableScores;
     private long specialTokenLiterals;
     private long imageLiterals;
 
-    Planner(DatasetSpec spec, Locations locations, List<Shard> shards, String tokenizerDigest, String specDigest) {
+    Planner(
+            DatasetSpec spec,
+            Locations locations,
+            List<Shard> shards,
+            Scoring scoring,
+            String tokenizerDigest,
+            String specDigest) {
+        this.scoring = scoring;
         this.spec = spec;
         this.locations = locations;
         out = locations.resolve(spec.output().location());
@@ -120,8 +129,10 @@ final class Planner {
                         packed ? plan : (row, count) -> {});
                 Storage.publish(out.resolve(DatasetManifest.REJECTS), temporary -> {
                     try (BufferedWriter rejects = Files.newBufferedWriter(temporary, StandardCharsets.UTF_8);
-                            Selection selection = Selection.open(spec.select(), locations, out.resolve(".select"))) {
-                        collect(folder, new Sink(repeated, selection, new LongSet(), rejects, packer), entries);
+                            Selection selection =
+                                    Selection.open(spec.select(), locations, out.resolve(".select"), scoring)) {
+                        collect(duck, folder, new Sink(repeated, selection, new LongSet(), rejects, packer), entries);
+                        unreadableScores = selection.unreadable();
                     }
                 });
                 packer.finish();
@@ -165,12 +176,14 @@ final class Planner {
                         imageLiterals,
                         notSelected,
                         padding,
+                        unreadableScores,
                         entries)
                 .publish(out);
         return summary;
     }
 
-    private void collect(Path folder, Sink sink, List<DatasetManifest.IndexEntry> entries) throws IOException {
+    private void collect(Duck duck, Path folder, Sink sink, List<DatasetManifest.IndexEntry> entries)
+            throws IOException {
         // Texts are slow to hand over: they are asked for where they are needed only.
         boolean texts = spec.reject().duplicateImages() != Reject.DuplicateImages.Keep
                 || spec.select().hasRules()
@@ -181,6 +194,9 @@ final class Planner {
         try (IndexFeed feed = new IndexFeed(files, texts, out.resolve(".spill"))) {
             for (Shard shard : shards) {
                 long[] source = perSource.computeIfAbsent(shard.source(), name -> new long[3]);
+                if (scoring.isNeeded()) {
+                    sink.selection().shard(duck, folder.resolve(shard.indexName()));
+                }
                 int start = base;
                 IndexFeed.Tail tail = feed.next(new IndexFeed.Reader() {
                     private Map<Integer, IndexFeed.Refusal> refusals = Map.of();
@@ -230,7 +246,7 @@ final class Planner {
             refuse(shard, again(block.key(row), RejectReason.DuplicateUid, "uid " + block.uid(row)), sink.rejects());
             return;
         }
-        int copies = sink.selection().copies(block.uid(row));
+        int copies = sink.selection().copies(block.uid(row), block.first + row);
         if (copies == 0) {
             notSelected++;
             return;

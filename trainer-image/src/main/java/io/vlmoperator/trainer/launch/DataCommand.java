@@ -16,7 +16,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 
-/** {@code vlm-trainer data show}: a sample of a finished Dataset as the model sees it. */
+/** {@code vlm-trainer data show}: a sample of a finished Dataset as the model sees it; {@code data score}: see {@link DataScoreCommand}. */
 final class DataCommand {
     private static final int LAST = 999_999_999;
 
@@ -39,11 +39,7 @@ final class DataCommand {
             throw TrainerException.configuration(
                     "write: data show DATASET --tokenizer DIR [--sample N] [--images DIR] [--image-size N]");
         }
-        Map<String, Path> mounts = Mounts.parse(arguments.many("--mount"));
-        Locations locations = mounts.isEmpty()
-                ? Locations.under(
-                        Path.of(environment.getOrDefault(PodEnvironment.MOUNT_ROOT, PodEnvironment.DEFAULT_MOUNT_ROOT)))
-                : Locations.of(mounts);
+        Locations locations = locations(arguments, environment);
         Path folder = place(words.get(1), locations);
         Path tokenizerFolder = place(
                 arguments
@@ -76,7 +72,15 @@ final class DataCommand {
         return 0;
     }
 
-    private static Path place(String text, Locations locations) {
+    static Locations locations(Arguments arguments, Map<String, String> environment) {
+        Map<String, Path> mounts = Mounts.parse(arguments.many("--mount"));
+        return mounts.isEmpty()
+                ? Locations.under(
+                        Path.of(environment.getOrDefault(PodEnvironment.MOUNT_ROOT, PodEnvironment.DEFAULT_MOUNT_ROOT)))
+                : Locations.of(mounts);
+    }
+
+    static Path place(String text, Locations locations) {
         return text.contains("://") ? locations.resolve(text) : Path.of(text);
     }
 

@@ -33,6 +33,9 @@ public final class Main {
               data show DATASET --tokenizer DIR [--sample N] [--images DIR] [--image-size N] [--template ChatML|PaperCompatible]
                                               a sample of a finished Dataset as the model sees it: text, tokens, which of them are
                                               targets; its images are written to a folder
+              data score DATASET --scorer DIR [--metric NAME]... [--threads N] [--part I/N]
+                                              asks a filter model (a run folder, a checkpoint or an imported model) about the captions of
+                                              a finished Dataset: one Parquet file of scores per tar; without --metric SemanticUnderstanding
               checkpoint list RUN             the checkpoints of a run folder
               checkpoint verify RUN           reads them all and compares their digests
               checkpoint prune RUN --keep N   deletes all but the newest N
@@ -109,7 +112,10 @@ public final class Main {
                 case "checkpoint" -> new CheckpointCommand(rest, environment, out).run();
                 case "export" -> ModelCommands.export(rest, out);
                 case "import" -> ModelCommands.imports(rest, out);
-                case "data" -> new DataCommand(rest, environment, out).run();
+                case "data" ->
+                    !rest.isEmpty() && rest.getFirst().equals("score")
+                            ? DataScoreCommand.run(rest, environment, out)
+                            : new DataCommand(rest, environment, out).run();
                 case "verify" -> verify(rest, out);
                 case "check" -> Check.run(rest, out);
                 case "bench-step" -> StepBench.run(rest, out);

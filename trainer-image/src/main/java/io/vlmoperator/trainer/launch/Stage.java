@@ -11,6 +11,7 @@ import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.checkpoint.Faults;
 import io.vlmoperator.trainer.data.DatasetBuilder;
 import io.vlmoperator.trainer.dist.Communicator;
+import io.vlmoperator.trainer.eval.CaptionFilter;
 import io.vlmoperator.trainer.eval.EvalStage;
 import io.vlmoperator.trainer.metric.Progress;
 import io.vlmoperator.trainer.train.RunFacts;
@@ -115,11 +116,22 @@ record Stage(
     private Made dataset() {
         AtomicLong shards = new AtomicLong(1);
         Optional<DatasetSummary> summary = new DatasetBuilder(
-                        job.dataset(), locations, new DatasetBuilder.Options(index, job.nodes(), threads, PATIENCE))
-                .build((done, total) -> {
-                    shards.set(total);
-                    progress.report(report(done, total, Optional.empty(), List.of()), done == total);
-                    log.accept("shard %d of %d%s".formatted(done, total, percent(done, total)));
+                        job.dataset(),
+                        locations,
+                        new DatasetBuilder.Options(index, job.nodes(), threads, PATIENCE),
+                        CaptionFilter.opener(threads))
+                .build(new DatasetBuilder.Progress() {
+                    @Override
+                    public void shards(long done, long total) {
+                        shards.set(total);
+                        progress.report(report(done, total, Optional.empty(), List.of()), done == total);
+                        log.accept("shard %d of %d%s".formatted(done, total, percent(done, total)));
+                    }
+
+                    @Override
+                    public void say(String line) {
+                        log.accept(line);
+                    }
                 });
         summary.ifPresent(all -> {
             progress.report(report(shards.get(), shards.get(), summary, List.of()), true);

@@ -57,8 +57,8 @@ final class CudaRuntime {
     }
 
     private MethodHandle function(String name, MemoryLayout... arguments) {
-        MemorySegment address = library.find(name)
-                .orElseThrow(() -> new TorchException(LIBRARY + " has no function " + name));
+        MemorySegment address =
+                library.find(name).orElseThrow(() -> new TorchException(LIBRARY + " has no function " + name));
         return Linker.nativeLinker().downcallHandle(address, FunctionDescriptor.of(JAVA_INT, arguments));
     }
 

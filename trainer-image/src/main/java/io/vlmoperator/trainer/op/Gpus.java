@@ -37,8 +37,7 @@ public record Gpus(List<Gpu> all, Optional<String> why) {
         /** For people. */
         @Override
         public String toString() {
-            return String.format(
-                    Locale.ROOT, "%s, compute capability %d.%d, %d GiB", name, major, minor, bytes / GIB);
+            return String.format(Locale.ROOT, "%s, compute capability %d.%d, %d GiB", name, major, minor, bytes / GIB);
         }
     }
 

@@ -41,15 +41,7 @@ final class Native {
         overMemory = function(
                 "aoti_torch_create_tensor_from_blob",
                 FunctionDescriptor.of(
-                        JAVA_INT,
-                        ADDRESS,
-                        JAVA_LONG,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_LONG,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
+                        JAVA_INT, ADDRESS, JAVA_LONG, ADDRESS, ADDRESS, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT,
                         ADDRESS));
     }
 

@@ -485,7 +485,8 @@ public final class Ops {
 
     /** Attention of every patch to all patches of its image. */
     public Tensor imageAttention(Tensor queryKeyValueRE, int patches, int heads) {
-        return imageAttention(queryKeyValueRE, patches, heads, scope.device().isHost() ? "image_attention" : "image_row_attention");
+        return imageAttention(
+                queryKeyValueRE, patches, heads, scope.device().isHost() ? "image_attention" : "image_row_attention");
     }
 
     /** @param method {@code image_attention}, the CPU's flash attention, or {@code image_row_attention}, as {@link #rowAttention} */

@@ -100,9 +100,7 @@ public final class Segments {
     Rectangles rectangles() {
         if (rectangles == null) {
             rectangles = build(
-                    oneGroup
-                            ? List.of(IntStream.range(0, starts.length - 1).toArray())
-                            : groups(starts));
+                    oneGroup ? List.of(IntStream.range(0, starts.length - 1).toArray()) : groups(starts));
         }
         return rectangles;
     }

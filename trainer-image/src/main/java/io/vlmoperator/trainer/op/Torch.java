@@ -103,8 +103,7 @@ public final class Torch {
             case "auto" -> gpus.why().isEmpty() ? Device.CUDA : Device.HOST;
             case "cuda" -> {
                 if (gpus.why().isPresent()) {
-                    throw new TorchException(
-                            DEVICE + "=cuda, but " + gpus.why().get());
+                    throw new TorchException(DEVICE + "=cuda, but " + gpus.why().get());
                 }
                 yield Device.CUDA;
             }

@@ -11,8 +11,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class FrozenJobsTest {
-    private static final FrozenJob FOUR = new FrozenJob(
-            1, Kind.PretrainJob, "team", "emoji", "u-1", 1, 4, 1, null, null, null, null, null, null);
+    private static final FrozenJob FOUR =
+            new FrozenJob(1, Kind.PretrainJob, "team", "emoji", "u-1", 1, 4, 1, null, null, null, null, null, null);
 
     @Test
     void aQueueMayAdmitFewerPods() {
