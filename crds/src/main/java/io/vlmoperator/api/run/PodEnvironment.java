@@ -10,6 +10,8 @@ public final class PodEnvironment {
     public static final String TERMINATION_LOG = "VLM_TERMINATION_LOG";
     /** Host name of rank 0's pod and its port, {@code host:port}. Absent with one process. */
     public static final String RENDEZVOUS = "VLM_RENDEZVOUS";
+    /** What the attempt's processes know each other by: 64 hexadecimal digits, from the attempt's Secret. Absent with one process. */
+    public static final String PEER_SECRET = "VLM_PEER_SECRET";
     /** Url that reports are posted to; absent: no reports. */
     public static final String PROGRESS_URL = "VLM_PROGRESS_URL";
     /** PEM file of the authority that signed the endpoint's certificate. */

@@ -6,6 +6,8 @@ import io.fabric8.kubernetes.api.model.ConfigMap;
 import io.fabric8.kubernetes.api.model.ConfigMapBuilder;
 import io.fabric8.kubernetes.api.model.OwnerReference;
 import io.fabric8.kubernetes.api.model.OwnerReferenceBuilder;
+import io.fabric8.kubernetes.api.model.Secret;
+import io.fabric8.kubernetes.api.model.SecretBuilder;
 import io.fabric8.kubernetes.api.model.Service;
 import io.fabric8.kubernetes.api.model.ServiceBuilder;
 import io.fabric8.kubernetes.api.model.batch.v1.Job;
@@ -24,12 +26,15 @@ import java.util.TreeMap;
 
 /**
  * The objects of one attempt, as {@code contracts.md} (Pods) has them: an immutable ConfigMap with the frozen job, an Indexed Job whose
- * pods are never replaced one by one, and for more than one pod a headless Service.
+ * pods are never replaced one by one, and for more than one pod a headless Service and a Secret that they know each other by.
  */
 public final class AttemptModel {
     public static final String CA_CONFIG_MAP = "vlm-operator-ca";
     /** Key of the ConfigMap for the places that the frozen job itself does not name. */
     public static final String LOCATIONS = "locations.json";
+
+    /** Key of the peers' Secret. */
+    static final String PEER_KEY = "secret";
 
     private static final ObjectWriter PRETTY = StatusCodec.json().writerWithDefaultPrettyPrinter();
 
@@ -98,6 +103,40 @@ public final class AttemptModel {
                 .withImmutable(true)
                 .addToData(NODES, Integer.toString(nodes))
                 .build();
+    }
+
+    /**
+     * What the attempt's workers know each other by; empty for one pod. Its name holds the resource's uid, so one that is there already is of
+     * this very attempt: the operator may create Secrets, but not read them.
+     *
+     * @param owner the attempt's ConfigMap as the cluster has it, with which it goes
+     * @param text 64 hexadecimal digits
+     */
+    public Optional<Secret> peers(ConfigMap owner, String text) {
+        if (job.nodes() == 1) {
+            return Optional.empty();
+        }
+        return Optional.of(new SecretBuilder()
+                .withNewMetadata()
+                .withName(peersName(subject, job.attempt()))
+                .withNamespace(subject.namespace())
+                .withLabels(Labels.of(job))
+                .addNewOwnerReference()
+                .withApiVersion("v1")
+                .withKind("ConfigMap")
+                .withName(owner.getMetadata().getName())
+                .withUid(owner.getMetadata().getUid())
+                .endOwnerReference()
+                .endMetadata()
+                .withImmutable(true)
+                .withType("Opaque")
+                .addToStringData(PEER_KEY, text)
+                .build());
+    }
+
+    static String peersName(Subject subject, int attempt) {
+        return subject.attemptName(attempt) + "-peers-"
+                + subject.uid().substring(0, Math.min(8, subject.uid().length()));
     }
 
     /** Empty for one pod: a Service costs the cluster more requests than all the rest. */

@@ -3,12 +3,15 @@ package io.vlmoperator.operator.workload;
 import io.fabric8.kubernetes.api.model.ConfigMapBuilder;
 import io.fabric8.kubernetes.api.model.DeletionPropagation;
 import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.fabric8.kubernetes.api.model.Secret;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.dsl.base.PatchContext;
 import io.fabric8.kubernetes.client.dsl.base.PatchType;
 import io.vlmoperator.api.run.FrozenJob;
 import io.vlmoperator.operator.model.Subject;
+import java.security.SecureRandom;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -18,6 +21,7 @@ import java.util.function.Supplier;
 /** One Indexed Job an attempt. Creates if absent; "already exists" is success when the owner is ours. */
 public final class JobBackend implements WorkloadBackend {
     private static final int CONFLICT = 409;
+    private static final int SECRET_BYTES = 32;
 
     private final KubernetesClient client;
     private final WorkloadSettings settings;
@@ -36,7 +40,8 @@ public final class JobBackend implements WorkloadBackend {
     public void start(Subject subject, FrozenJob job, List<String> locations, String retryDigest) {
         var model = new AttemptModel(subject, job, locations, retryDigest, settings);
         publishAuthority(subject.namespace());
-        create(subject, model.configMap());
+        var frozen = create(subject, model.configMap());
+        model.peers(frozen, newSecret()).ifPresent(this::createSecret);
         model.service().ifPresent(service -> create(subject, service));
         create(subject, model.job());
     }
@@ -46,9 +51,26 @@ public final class JobBackend implements WorkloadBackend {
         create(subject, AttemptModel.nodes(subject, attempt, nodes));
     }
 
-    private void create(Subject subject, HasMetadata wanted) {
+    private static String newSecret() {
+        var bytes = new byte[SECRET_BYTES];
+        new SecureRandom().nextBytes(bytes);
+        return HexFormat.of().formatHex(bytes);
+    }
+
+    /** One that is there stays: its name is of this attempt alone, and workers may hold it already. */
+    private void createSecret(Secret secret) {
         try {
-            client.resource(wanted).create();
+            client.resource(secret).create();
+        } catch (KubernetesClientException e) {
+            if (e.getCode() != CONFLICT) {
+                throw e;
+            }
+        }
+    }
+
+    private <T extends HasMetadata> T create(Subject subject, T wanted) {
+        try {
+            return client.resource(wanted).create();
         } catch (KubernetesClientException e) {
             if (e.getCode() != CONFLICT) {
                 throw e;
@@ -63,6 +85,7 @@ public final class JobBackend implements WorkloadBackend {
                         wanted.getKind() + " " + wanted.getMetadata().getName()
                                 + " belongs to something else or is being deleted; delete it or rename the resource");
             }
+            return there;
         }
     }
 

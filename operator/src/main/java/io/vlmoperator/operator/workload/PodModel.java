@@ -156,6 +156,15 @@ final class PodModel {
                     PodEnvironment.RENDEZVOUS,
                     subject.attemptName(job.attempt()) + "-0." + subject.childPrefix() + "." + subject.namespace()
                             + ".svc:" + PodEnvironment.RENDEZVOUS_PORT));
+            env.add(new EnvVarBuilder()
+                    .withName(PodEnvironment.PEER_SECRET)
+                    .withNewValueFrom()
+                    .withNewSecretKeyRef()
+                    .withName(AttemptModel.peersName(subject, job.attempt()))
+                    .withKey(AttemptModel.PEER_KEY)
+                    .endSecretKeyRef()
+                    .endValueFrom()
+                    .build());
         }
         env.add(value(
                 PodEnvironment.PROGRESS_URL,

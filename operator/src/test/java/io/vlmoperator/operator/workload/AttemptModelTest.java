@@ -91,6 +91,8 @@ class AttemptModelTest {
     void theObjectsOfAnAttempt(String name) throws IOException {
         var model = model(yaml(name));
         var text = new StringBuilder(Serialization.asYaml(model.configMap()));
+        var stored = model.configMap().edit().editMetadata().withUid("uid-of-the-map").endMetadata().build();
+        model.peers(stored, "00".repeat(32)).ifPresent(secret -> text.append(Serialization.asYaml(secret)));
         model.service().ifPresent(service -> text.append(Serialization.asYaml(service)));
         text.append(Serialization.asYaml(model.job()));
         var file = GOLDEN.resolve(name + ".yaml");
@@ -104,6 +106,7 @@ class AttemptModelTest {
     void onePodNeedsNoServiceAndNoRendezvous() {
         var model = model(DATASET);
         assertThat(model.service()).isEmpty();
+        assertThat(model.peers(model.configMap(), "")).isEmpty();
         assertThat(model.job()
                         .getSpec()
                         .getTemplate()
@@ -112,7 +115,7 @@ class AttemptModelTest {
                         .getFirst()
                         .getEnv())
                 .extracting(env -> env.getName())
-                .doesNotContain("VLM_RENDEZVOUS");
+                .doesNotContain("VLM_RENDEZVOUS", "VLM_PEER_SECRET");
     }
 
     @Test

@@ -15,23 +15,26 @@ import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
 
 /**
  * How the ranks find each other. Rank r listens at the rendezvous port + r (ranks may share a host); all tell rank 0 where, rank 0 answers with the whole table, then
- * each rank connects to the next one. Every connection begins with {@code magic, job, attempt, world, rank}; whoever does not match is
- * answered with the reason and closed, and the wait goes on.
+ * each rank connects to the next one. Every connection begins with a {@link Handshake}; whoever is refused in it does not end the wait.
  */
 final class Rendezvous {
-    private static final int MAGIC = 0x564c4d31;
     private static final int SOCKET_LIMIT_MILLIS = 10_000;
     private static final int RETRY_MILLIS = 200;
 
     private final Membership membership;
+    private final Handshake handshake;
     private final InetAddress own;
     private final long deadline;
 
     Rendezvous(Membership membership, InetAddress own) {
         this.membership = membership;
+        this.handshake = new Handshake(membership);
         this.own = own;
         this.deadline = System.nanoTime() + membership.connectLimit().toNanos();
     }
@@ -81,24 +84,20 @@ final class Rendezvous {
                 SocketChannel channel = accept(listener, () -> "ranks " + missing(table) + " have not joined");
                 Socket socket = channel.socket();
                 try {
-                    DataInputStream in = stream(socket);
-                    int rank = greeted(in, socket);
+                    int rank = handshake.accept(socket);
                     if (rank < 1 || table[rank] != null) {
-                        refuse(socket, "rank " + rank + " is taken");
-                        continue;
+                        throw Handshake.refuse(socket, "rank " + rank + " is taken");
                     }
-                    byte[] address = new byte[in.readUnsignedByte() == 4 ? 4 : 16];
-                    in.readFully(address);
-                    table[rank] = new InetSocketAddress(InetAddress.getByAddress(address), in.readUnsignedShort());
+                    Handshake.letIn(socket);
+                    table[rank] = readAddress(new DataInputStream(socket.getInputStream()));
                     sockets[rank] = socket;
                     known++;
-                } catch (IOException | Refused e) {
+                } catch (IOException | Handshake.RefusedException e) {
                     channel.close();
                 }
             }
             for (int rank = 1; rank < world; rank++) {
                 DataOutputStream out = new DataOutputStream(sockets[rank].getOutputStream());
-                out.writeByte(0);
                 for (InetSocketAddress entry : table) {
                     writeAddress(out, entry);
                 }
@@ -119,24 +118,19 @@ final class Rendezvous {
         IOException last = new UnknownHostException(membership.host());
         while (true) {
             try (Socket socket = open(new InetSocketAddress(membership.host(), membership.port()))) {
+                // Rank 0 of the attempt before may still be there and refuse: the right one comes when it has gone.
+                socket.setSoTimeout((int) Math.clamp(millisLeft(), 1, Integer.MAX_VALUE));
+                handshake.connect(socket);
                 DataOutputStream out = new DataOutputStream(socket.getOutputStream());
-                greet(out);
                 writeAddress(out, me);
                 out.flush();
                 socket.setSoTimeout((int) Math.clamp(millisLeft(), 1, Integer.MAX_VALUE));
                 DataInputStream in = new DataInputStream(socket.getInputStream());
-                if (in.readUnsignedByte() != 0) {
-                    // Rank 0 of the attempt before may still be there: the right one comes when it has gone.
-                    last = new IOException("refused: " + in.readUTF());
-                } else {
-                    InetSocketAddress[] table = new InetSocketAddress[membership.world()];
-                    for (int i = 0; i < table.length; i++) {
-                        byte[] address = new byte[in.readUnsignedByte() == 4 ? 4 : 16];
-                        in.readFully(address);
-                        table[i] = new InetSocketAddress(InetAddress.getByAddress(address), in.readUnsignedShort());
-                    }
-                    return table;
+                InetSocketAddress[] table = new InetSocketAddress[membership.world()];
+                for (int i = 0; i < table.length; i++) {
+                    table[i] = readAddress(in);
                 }
+                return table;
             } catch (IOException e) {
                 last = e;
             }
@@ -151,32 +145,80 @@ final class Rendezvous {
         }
     }
 
-    /** Connects to the next rank and accepts the one before. The connection is in the backlog before it is accepted, so no rank waits for another here. */
+    /** Connects to the next rank on a thread of its own and accepts the one before: in a ring each waits for the other's answer. */
     private Wire link(ServerSocketChannel listener, InetSocketAddress next) throws IOException {
-        int before = (membership.rank() + membership.world() - 1) % membership.world();
-        SocketChannel out = SocketChannel.open();
+        int world = membership.world();
+        String nextName = "rank " + (membership.rank() + 1) % world;
+        String beforeName = "rank " + (membership.rank() + world - 1) % world;
+        FutureTask<SocketChannel> outgoing = new FutureTask<>(() -> toNext(next, nextName));
+        Thread thread =
+                Thread.ofPlatform().daemon().name("rendezvous-" + membership.rank()).start(outgoing);
+        SocketChannel in = null;
+        Wire wire = null;
         try {
-            out.socket().connect(next, SOCKET_LIMIT_MILLIS);
-            out.socket().setTcpNoDelay(true);
-            DataOutputStream greeting = new DataOutputStream(out.socket().getOutputStream());
-            greet(greeting);
-            greeting.flush();
-            while (true) {
-                SocketChannel in = accept(listener, () -> "rank " + before + " has not connected");
-                try {
-                    if (greeted(stream(in.socket()), in.socket()) == before) {
-                        in.socket().setTcpNoDelay(true);
-                        return new Wire(
-                                out, "rank " + (membership.rank() + 1) % membership.world(), in, "rank " + before);
-                    }
-                    refuse(in.socket(), "this is not the next rank");
-                } catch (IOException | Refused e) {
+            in = fromBefore(listener, (membership.rank() + world - 1) % world);
+            wire = new Wire(outgoing.get(), nextName, in, beforeName);
+            return wire;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IOException("interrupted", e);
+        } catch (ExecutionException e) {
+            switch (e.getCause()) {
+                case TrainerException known -> throw known;
+                case IOException known -> throw known;
+                default -> throw new IOException(e.getCause());
+            }
+        } finally {
+            if (wire == null) {
+                thread.interrupt(); // closes its channel, unless it has finished
+                if (outgoing.state() == Future.State.SUCCESS) {
+                    outgoing.resultNow().close();
+                }
+                if (in != null) {
                     in.close();
                 }
             }
-        } catch (IOException | RuntimeException e) {
-            out.close();
-            throw e;
+        }
+    }
+
+    private SocketChannel toNext(InetSocketAddress next, String name) throws IOException {
+        while (true) {
+            IOException last;
+            SocketChannel out = SocketChannel.open();
+            try {
+                out.socket().connect(next, SOCKET_LIMIT_MILLIS);
+                out.socket().setTcpNoDelay(true);
+                out.socket().setSoTimeout((int) Math.clamp(millisLeft(), 1, Integer.MAX_VALUE));
+                handshake.connect(out.socket());
+                return out;
+            } catch (IOException e) {
+                out.close();
+                last = e;
+            }
+            // On a busy machine the other side may have given up on a handshake that took too long.
+            if (!pause()) {
+                throw new TrainerException(
+                        ExitCode.CollectiveTimeout,
+                        "no connection to " + name + " at " + next + " within "
+                                + membership.connectLimit().toSeconds() + " s: " + last.getMessage(),
+                        last);
+            }
+        }
+    }
+
+    private SocketChannel fromBefore(ServerSocketChannel listener, int before) throws IOException {
+        while (true) {
+            SocketChannel in = accept(listener, () -> "rank " + before + " has not connected");
+            try {
+                if (handshake.accept(in.socket()) != before) {
+                    throw Handshake.refuse(in.socket(), "this is not the next rank");
+                }
+                Handshake.letIn(in.socket());
+                in.socket().setTcpNoDelay(true);
+                return in;
+            } catch (IOException | Handshake.RefusedException e) {
+                in.close();
+            }
         }
     }
 
@@ -209,45 +251,6 @@ final class Rendezvous {
         }
     }
 
-    private void greet(DataOutputStream out) throws IOException {
-        out.writeInt(MAGIC);
-        out.writeUTF(membership.job());
-        out.writeInt(membership.attempt());
-        out.writeInt(membership.world());
-        out.writeInt(membership.rank());
-    }
-
-    /** Reads a greeting and returns the peer's rank, or answers why not. */
-    private int greeted(DataInputStream in, Socket socket) throws IOException, Refused {
-        String reason;
-        if (in.readInt() != MAGIC) {
-            throw new Refused();
-        }
-        String job = in.readUTF();
-        int attempt = in.readInt();
-        int world = in.readInt();
-        int rank = in.readInt();
-        if (!job.equals(membership.job())) {
-            reason = "this is job " + membership.job();
-        } else if (attempt != membership.attempt()) {
-            reason = "this is attempt " + membership.attempt();
-        } else if (world != membership.world() || rank < 0 || rank >= world) {
-            reason = "this world has " + membership.world() + " ranks";
-        } else {
-            return rank;
-        }
-        refuse(socket, reason);
-        throw new Refused();
-    }
-
-    private static void refuse(Socket socket, String reason) throws IOException {
-        DataOutputStream out = new DataOutputStream(socket.getOutputStream());
-        out.writeByte(1);
-        out.writeUTF(reason);
-        out.flush();
-        socket.close();
-    }
-
     private static Socket open(InetSocketAddress address) throws IOException {
         if (address.isUnresolved()) {
             throw new UnknownHostException(address.getHostString() + " is not known (yet)");
@@ -262,16 +265,17 @@ final class Rendezvous {
         }
     }
 
-    /** Unbuffered on purpose: what follows the greeting belongs to the wire. */
-    private static DataInputStream stream(Socket socket) throws IOException {
-        return new DataInputStream(socket.getInputStream());
-    }
-
     private static void writeAddress(DataOutputStream out, InetSocketAddress address) throws IOException {
         byte[] bytes = address.getAddress().getAddress();
         out.writeByte(bytes.length);
         out.write(bytes);
         out.writeShort(address.getPort());
+    }
+
+    private static InetSocketAddress readAddress(DataInputStream in) throws IOException {
+        byte[] address = new byte[in.readUnsignedByte() == 4 ? 4 : 16];
+        in.readFully(address);
+        return new InetSocketAddress(InetAddress.getByAddress(address), in.readUnsignedShort());
     }
 
     private static String missing(InetSocketAddress[] table) {
@@ -327,10 +331,5 @@ final class Rendezvous {
             throw TrainerException.configuration(
                     "this machine's host name does not resolve; set VLM_POD_ADDRESS to the address to listen at");
         }
-    }
-
-    /** The peer is none of ours. */
-    private static final class Refused extends Exception {
-        private static final long serialVersionUID = 1L;
     }
 }

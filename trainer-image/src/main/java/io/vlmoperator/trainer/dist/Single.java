@@ -15,13 +15,29 @@ public record Single() implements Communicator {
     }
 
     @Override
-    public void allReduceSum(MemorySegment floats) {}
+    public Pending allReduceSum(Buffer floats) {
+        return Pending.DONE;
+    }
+
+    @Override
+    public Pending reduceScatterSum(Buffer floats) {
+        return Pending.DONE;
+    }
+
+    @Override
+    public Pending allGather(Buffer parts) {
+        return Pending.DONE;
+    }
 
     @Override
     public void broadcast(MemorySegment bytes) {}
 
     @Override
     public byte[][] allGather(byte[] message) {
+        if (message.length > MAX_MESSAGE_BYTES) {
+            throw new IllegalArgumentException(
+                    "a message of " + message.length + " bytes; the limit is " + MAX_MESSAGE_BYTES);
+        }
         return new byte[][] {message};
     }
 

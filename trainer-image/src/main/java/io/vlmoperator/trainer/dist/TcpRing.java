@@ -2,44 +2,56 @@ package io.vlmoperator.trainer.dist;
 
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.op.DType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Supplier;
 
 /**
  * Collectives over TCP for workers without GPUs: a ring, where each rank sends to the next and receives from the one before. A sum is a
- * reduce-scatter and an all-gather of {@code world} equal parts, so each element is added up in one order and copied: all ranks get the
- * same bits. Parts move in slices of {@value #SLICE_BYTES} bytes, the only buffer there is.
+ * reduce-scatter and an all-gather of the parts of {@link Part#of}, so each element is added up in one order and copied: all ranks get the
+ * same bits. Parts move in slices of {@value #SLICE_BYTES} bytes, the only buffer there is. All operations run on one thread of the ring's own, in the
+ * order in which they were asked for.
  *
  * <p>Every operation begins with an exchange of its kind, number and size between neighbours: ranks that do different things find out
  * instead of adding apples to pears.
  */
 public final class TcpRing implements Communicator {
-    private static final int SLICE_BYTES = 1 << 18;
+    static final int SLICE_BYTES = 1 << 18;
     private static final int HEADER_BYTES = 24;
 
     private enum Operation {
         AllReduce,
+        ReduceScatter,
+        AllGather,
         Broadcast,
-        AllGather
+        Messages
     }
 
     private final Membership membership;
     private final Wire wire;
+    private final WorkQueue queue;
     private final Arena arena = Arena.ofShared();
     private final MemorySegment slice = arena.allocate(SLICE_BYTES, 64);
+    private final FloatSum sum = new FloatSum();
     private final ByteBuffer headerOut = ByteBuffer.allocateDirect(HEADER_BYTES).order(ByteOrder.BIG_ENDIAN);
     private final ByteBuffer headerIn = ByteBuffer.allocateDirect(HEADER_BYTES).order(ByteOrder.BIG_ENDIAN);
+    private final AtomicLong sentBytes = new AtomicLong();
+    private final AtomicLong busyNanos = new AtomicLong();
+    private final AtomicBoolean closed = new AtomicBoolean();
+    // Used by the queue's thread only.
     private long sequence;
-    private boolean closed;
 
     private TcpRing(Membership membership, Wire wire) {
         this.membership = membership;
         this.wire = wire;
+        this.queue = new WorkQueue("ring-" + membership.rank());
     }
 
     /**
@@ -64,32 +76,76 @@ public final class TcpRing implements Communicator {
     }
 
     @Override
-    public void allReduceSum(MemorySegment floats) {
-        long count = floats.byteSize() / Float.BYTES;
-        begin(Operation.AllReduce, floats.byteSize());
+    public Pending allReduceSum(Buffer floats) {
+        requireFloats(floats);
+        return start(Operation.AllReduce, floats, () -> {
+            reduceScatter(floats);
+            gather(floats);
+        });
+    }
+
+    @Override
+    public Pending reduceScatterSum(Buffer floats) {
+        requireFloats(floats);
+        return start(Operation.ReduceScatter, floats, () -> reduceScatter(floats));
+    }
+
+    @Override
+    public Pending allGather(Buffer parts) {
+        return start(Operation.AllGather, parts, () -> gather(parts));
+    }
+
+    private static void requireFloats(Buffer buffer) {
+        if (buffer.type() != DType.FLOAT32) {
+            throw new IllegalArgumentException("sums are formed in FLOAT32, not in " + buffer.type());
+        }
+    }
+
+    private Pending start(Operation operation, Buffer buffer, Runnable work) {
+        return queue.submit(() -> {
+            long began = System.nanoTime();
+            begin(operation, buffer.memory().byteSize());
+            work.run();
+            busyNanos.addAndGet(System.nanoTime() - began);
+        });
+    }
+
+    /** Part r ends up at rank r: it starts its way one rank behind it and is added to at every stop. */
+    private void reduceScatter(Buffer floats) {
         int world = world();
         for (int hop = 0; hop < world - 1; hop++) {
-            step(part(floats, count, rank() - hop), part(floats, count, rank() - hop - 1), true);
+            step(part(floats, rank() - hop - 1), part(floats, rank() - hop - 2), true);
         }
+    }
+
+    private void gather(Buffer parts) {
+        int world = world();
         for (int hop = 0; hop < world - 1; hop++) {
-            step(part(floats, count, rank() + 1 - hop), part(floats, count, rank() - hop), false);
+            step(part(parts, rank() - hop), part(parts, rank() - hop - 1), false);
         }
+    }
+
+    private MemorySegment part(Buffer buffer, int rank) {
+        return buffer.part(Math.floorMod(rank, world()), world()).memory();
     }
 
     @Override
     public void broadcast(MemorySegment bytes) {
-        begin(Operation.Broadcast, bytes.byteSize());
-        boolean receives = rank() != 0;
-        boolean sends = rank() != world() - 1;
-        for (long at = 0; at < bytes.byteSize(); at += SLICE_BYTES) {
-            MemorySegment piece = bytes.asSlice(at, Math.min(SLICE_BYTES, bytes.byteSize() - at));
-            if (receives) {
-                exchange(MemorySegment.NULL, piece, "broadcast");
+        await(() -> {
+            begin(Operation.Broadcast, bytes.byteSize());
+            boolean receives = rank() != 0;
+            boolean sends = rank() != world() - 1;
+            for (long at = 0; at < bytes.byteSize(); at += SLICE_BYTES) {
+                MemorySegment piece = bytes.asSlice(at, Math.min(SLICE_BYTES, bytes.byteSize() - at));
+                if (receives) {
+                    exchange(MemorySegment.NULL, piece, Operation.Broadcast);
+                }
+                if (sends) {
+                    exchange(piece, MemorySegment.NULL, Operation.Broadcast);
+                }
             }
-            if (sends) {
-                exchange(piece, MemorySegment.NULL, "broadcast");
-            }
-        }
+            return true;
+        });
     }
 
     @Override
@@ -98,35 +154,58 @@ public final class TcpRing implements Communicator {
             throw new IllegalArgumentException(
                     "a message of " + message.length + " bytes; the limit is " + MAX_MESSAGE_BYTES);
         }
-        begin(Operation.AllGather, 0);
+        return await(() -> messages(message));
+    }
+
+    private byte[][] messages(byte[] message) {
+        begin(Operation.Messages, 0);
         byte[][] all = new byte[world()][];
         all[rank()] = message;
         for (int hop = 0; hop < world() - 1; hop++) {
             byte[] out = all[Math.floorMod(rank() - hop, world())];
             ByteBuffer length = ByteBuffer.allocate(Integer.BYTES);
-            wire.exchange(ByteBuffer.allocate(Integer.BYTES).putInt(0, out.length), length, limit(), "all-gather");
+            wire.exchange(ByteBuffer.allocate(Integer.BYTES).putInt(0, out.length), length, limit(), name(Operation.Messages));
             int incoming = length.getInt(0);
             if (incoming < 0 || incoming > MAX_MESSAGE_BYTES) {
                 throw disagree("a message of " + incoming + " bytes arrived");
             }
             byte[] in = new byte[incoming];
-            wire.exchange(ByteBuffer.wrap(out), ByteBuffer.wrap(in), limit(), "all-gather");
+            wire.exchange(ByteBuffer.wrap(out), ByteBuffer.wrap(in), limit(), name(Operation.Messages));
             all[Math.floorMod(rank() - hop - 1, world())] = in;
         }
         return all;
     }
 
+    private <T> T await(Supplier<T> work) {
+        Object[] result = new Object[1];
+        queue.submit(() -> result[0] = work.get()).await();
+        @SuppressWarnings("unchecked")
+        T value = (T) result[0];
+        return value;
+    }
+
+    @Override
+    public Traffic traffic() {
+        return new Traffic(sentBytes.get(), busyNanos.get());
+    }
+
     @Override
     public void close() {
-        if (!closed) {
-            closed = true;
+        if (closed.compareAndSet(false, true)) {
+            // The wire first: an operation that waits for a peer ends by it.
             wire.close();
-            arena.close();
+            if (queue.close()) {
+                arena.close();
+            }
         }
     }
 
     private Duration limit() {
         return membership.operationLimit();
+    }
+
+    private String name(Operation operation) {
+        return operation + " " + sequence;
     }
 
     private void begin(Operation operation, long bytes) {
@@ -137,7 +216,7 @@ public final class TcpRing implements Communicator {
                 .putLong(bytes)
                 .flip();
         headerIn.clear();
-        wire.exchange(headerOut, headerIn, limit(), operation + " " + sequence);
+        wire.exchange(headerOut, headerIn, limit(), name(operation));
         headerIn.flip();
         headerOut.rewind();
         if (!headerIn.equals(headerOut)) {
@@ -152,14 +231,6 @@ public final class TcpRing implements Communicator {
                 ExitCode.InternalError, "rank " + rank() + " and its neighbour do not agree: " + what);
     }
 
-    /** Part {@code index} (taken modulo the world) of the floats: equal parts, the first ones longer by at most one element. */
-    private MemorySegment part(MemorySegment floats, long count, int index) {
-        int i = Math.floorMod(index, world());
-        long from = count * i / world();
-        long to = count * (i + 1) / world();
-        return floats.asSlice(from * Float.BYTES, (to - from) * Float.BYTES);
-    }
-
     /** Sends one part and receives another, slice by slice. */
     private void step(MemorySegment send, MemorySegment receive, boolean add) {
         long bytes = Math.max(send.byteSize(), receive.byteSize());
@@ -167,11 +238,12 @@ public final class TcpRing implements Communicator {
             MemorySegment out = slice(send, at);
             MemorySegment in = slice(receive, at);
             MemorySegment target = add ? slice.asSlice(0, in.byteSize()) : in;
-            exchange(out, target, "all-reduce");
+            exchange(out, target, add ? Operation.ReduceScatter : Operation.AllGather);
             if (add) {
-                addInto(in, target);
+                sum.addInto(in, target);
             }
         }
+        sentBytes.addAndGet(send.byteSize());
     }
 
     private static MemorySegment slice(MemorySegment whole, long at) {
@@ -179,19 +251,8 @@ public final class TcpRing implements Communicator {
         return whole.asSlice(from, Math.min(SLICE_BYTES, whole.byteSize() - from));
     }
 
-    private static void addInto(MemorySegment sum, MemorySegment addend) {
-        long count = sum.byteSize() / Float.BYTES;
-        for (long i = 0; i < count; i++) {
-            sum.set(
-                    ValueLayout.JAVA_FLOAT_UNALIGNED,
-                    i * Float.BYTES,
-                    sum.get(ValueLayout.JAVA_FLOAT_UNALIGNED, i * Float.BYTES)
-                            + addend.get(ValueLayout.JAVA_FLOAT_UNALIGNED, i * Float.BYTES));
-        }
-    }
-
-    private void exchange(MemorySegment out, MemorySegment in, String what) {
-        wire.exchange(buffer(out), buffer(in), limit(), what);
+    private void exchange(MemorySegment out, MemorySegment in, Operation operation) {
+        wire.exchange(buffer(out), buffer(in), limit(), name(operation));
     }
 
     private static ByteBuffer buffer(MemorySegment segment) {

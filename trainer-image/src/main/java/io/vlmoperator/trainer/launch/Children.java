@@ -5,6 +5,7 @@ import io.vlmoperator.api.run.FrozenJob;
 import io.vlmoperator.api.run.PodEnvironment;
 import io.vlmoperator.api.run.TerminationMessage;
 import io.vlmoperator.trainer.Json;
+import io.vlmoperator.trainer.dist.PeerSecret;
 import io.vlmoperator.trainer.train.StopSignal;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -46,6 +47,7 @@ final class Children {
             Path jobFile = folder.resolve(FrozenJob.FILE);
             Files.write(jobFile, Json.bytes(job));
             int port = freePorts(job.nodes());
+            String secret = PeerSecret.random().text();
             int cpus = Math.max(1, Runtime.getRuntime().availableProcessors() / job.nodes());
             for (int index = 0; index < job.nodes(); index++) {
                 ProcessBuilder builder = new ProcessBuilder(command("worker"));
@@ -56,6 +58,7 @@ final class Children {
                 child.put(PodEnvironment.MOUNT_ROOT, root.toString());
                 child.put(PodEnvironment.TERMINATION_LOG, words(folder, index).toString());
                 child.put(PodEnvironment.RENDEZVOUS, "127.0.0.1:" + port);
+                child.put(PodEnvironment.PEER_SECRET, secret);
                 child.put(PodEnvironment.COMPLETION_INDEX, Integer.toString(index));
                 child.put(PodEnvironment.CPUS, Integer.toString(cpus));
                 child.put(PodEnvironment.GRACE_SECONDS, "30");

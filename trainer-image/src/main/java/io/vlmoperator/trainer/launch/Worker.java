@@ -10,6 +10,7 @@ import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.dist.Membership;
+import io.vlmoperator.trainer.dist.PeerSecret;
 import io.vlmoperator.trainer.dist.Single;
 import io.vlmoperator.trainer.dist.TcpRing;
 import io.vlmoperator.trainer.metric.HttpProgress;
@@ -228,12 +229,22 @@ final class Worker {
                         job.attempt(),
                         index,
                         world,
+                        secret(),
                         meeting.substring(0, colon),
                         Integer.parseInt(meeting.substring(colon + 1)),
                         Duration.ofSeconds(FrozenJobs.failure(job).startupDeadlineSeconds()),
                         limit.multipliedBy(3).dividedBy(4)),
                 Optional.ofNullable(environment.get("VLM_POD_ADDRESS")),
                 Optional.ofNullable(environment.get("HOSTNAME")));
+    }
+
+    private PeerSecret secret() {
+        String text = environment.get(PodEnvironment.PEER_SECRET);
+        if (text == null) {
+            throw TrainerException.configuration(PodEnvironment.PEER_SECRET
+                    + " is not set; several workers need one secret, which the operator or 'vlm-trainer run' makes");
+        }
+        return PeerSecret.parse(text, PodEnvironment.PEER_SECRET);
     }
 
     private Progress progress(FrozenJob job, int index) {

@@ -2,6 +2,7 @@ package io.vlmoperator.trainer.train;
 
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.dist.Buffer;
 import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.model.Batch;
 import io.vlmoperator.trainer.model.VisionLanguageModel;
@@ -67,9 +68,7 @@ final class Step {
             if (totals.stop()) {
                 return new Result(true, totals, Double.NaN, Double.NaN, own.flops());
             }
-            if (communicator.world() > 1) {
-                communicator.allReduceSum(gradients.data());
-            }
+            communicator.allReduceSum(Buffer.floats(gradients.address())).await();
             double divisor = Math.max(1, byTokens ? totals.targets() : totals.microBatches());
             scope.ops().scale(gradients, 1 / divisor);
             double loss = (byTokens ? totals.lossSum() : totals.meanSum()) / divisor;

@@ -10,6 +10,7 @@ import io.vlmoperator.api.spec.Benchmark.FewShot.From;
 import io.vlmoperator.api.spec.EvalJobSpec.Protocol;
 import io.vlmoperator.api.status.BenchmarkResult;
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.dist.Buffer;
 import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.dist.Single;
 import io.vlmoperator.trainer.model.LanguageConfig;
@@ -344,7 +345,17 @@ class FewShotTest {
 
     private record Threads(int rank, int world, byte[][] board, CyclicBarrier meeting) implements Communicator {
         @Override
-        public void allReduceSum(MemorySegment floats) {
+        public Pending allReduceSum(Buffer floats) {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        public Pending reduceScatterSum(Buffer floats) {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        public Pending allGather(Buffer parts) {
             throw new UnsupportedOperationException();
         }
 

@@ -11,6 +11,7 @@ import io.vlmoperator.trainer.checkpoint.ModelLoader;
 import io.vlmoperator.trainer.checkpoint.RunFolder;
 import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.dist.Membership;
+import io.vlmoperator.trainer.dist.PeerSecret;
 import io.vlmoperator.trainer.dist.TcpRing;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Torch;
@@ -203,6 +204,7 @@ class TrainerTest {
     }
 
     private static void ranks(TinyRun run, FrozenJob job) throws Exception {
+        PeerSecret secret = PeerSecret.random();
         int port = 22_000 + (int) (System.nanoTime() % 500) * 8;
         try (var threads = Executors.newCachedThreadPool()) {
             List<Future<?>> all = new ArrayList<>();
@@ -215,6 +217,7 @@ class TrainerTest {
                                     run.attempt,
                                     rank,
                                     job.nodes(),
+                                    secret,
                                     "127.0.0.1",
                                     port,
                                     Duration.ofSeconds(30),

@@ -83,6 +83,7 @@ final class Attempt implements AutoCloseable {
                             "256m",
                             "OMP_NUM_THREADS",
                             "1"));
+            builder.environment().put(PodEnvironment.PEER_SECRET, "%064x".formatted(number));
             attempt.add(builder.start());
             attempt.logs.add(log);
         }
