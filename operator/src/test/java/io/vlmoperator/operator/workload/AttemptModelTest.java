@@ -91,7 +91,12 @@ class AttemptModelTest {
     void theObjectsOfAnAttempt(String name) throws IOException {
         var model = model(yaml(name));
         var text = new StringBuilder(Serialization.asYaml(model.configMap()));
-        var stored = model.configMap().edit().editMetadata().withUid("uid-of-the-map").endMetadata().build();
+        var stored = model.configMap()
+                .edit()
+                .editMetadata()
+                .withUid("uid-of-the-map")
+                .endMetadata()
+                .build();
         model.peers(stored, "00".repeat(32)).ifPresent(secret -> text.append(Serialization.asYaml(secret)));
         model.service().ifPresent(service -> text.append(Serialization.asYaml(service)));
         text.append(Serialization.asYaml(model.job()));

@@ -77,11 +77,7 @@ final class Handshake {
         byte[] others = in.readNBytes(PeerSecret.BYTES);
         byte[] own = PeerSecret.nonce();
         byte[] greeting = greeting(rank);
-        send(
-                socket,
-                new byte[] {ACCEPTED},
-                own,
-                membership.secret().code("accepting", greeting, others, own));
+        send(socket, new byte[] {ACCEPTED}, own, membership.secret().code("accepting", greeting, others, own));
         byte[] code = in.readNBytes(PeerSecret.BYTES);
         if (!MessageDigest.isEqual(code, membership.secret().code("connecting", greeting, others, own))) {
             throw refuse(socket, "you do not know the secret of this attempt");

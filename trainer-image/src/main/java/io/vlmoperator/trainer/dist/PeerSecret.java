@@ -36,8 +36,9 @@ public final class PeerSecret {
      */
     public static PeerSecret parse(String text, String name) {
         if (!text.matches("[0-9a-f]{64}")) {
-            throw TrainerException.configuration(name + " has to be 64 hexadecimal digits, the same for all workers of the"
-                    + " attempt; it has " + text.length() + " characters");
+            throw TrainerException.configuration(
+                    name + " has to be 64 hexadecimal digits, the same for all workers of the" + " attempt; it has "
+                            + text.length() + " characters");
         }
         return new PeerSecret(HexFormat.of().parseHex(text));
     }

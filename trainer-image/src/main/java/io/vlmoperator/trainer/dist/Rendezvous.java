@@ -151,8 +151,10 @@ final class Rendezvous {
         String nextName = "rank " + (membership.rank() + 1) % world;
         String beforeName = "rank " + (membership.rank() + world - 1) % world;
         FutureTask<SocketChannel> outgoing = new FutureTask<>(() -> toNext(next, nextName));
-        Thread thread =
-                Thread.ofPlatform().daemon().name("rendezvous-" + membership.rank()).start(outgoing);
+        Thread thread = Thread.ofPlatform()
+                .daemon()
+                .name("rendezvous-" + membership.rank())
+                .start(outgoing);
         SocketChannel in = null;
         Wire wire = null;
         try {

@@ -164,7 +164,11 @@ public final class TcpRing implements Communicator {
         for (int hop = 0; hop < world() - 1; hop++) {
             byte[] out = all[Math.floorMod(rank() - hop, world())];
             ByteBuffer length = ByteBuffer.allocate(Integer.BYTES);
-            wire.exchange(ByteBuffer.allocate(Integer.BYTES).putInt(0, out.length), length, limit(), name(Operation.Messages));
+            wire.exchange(
+                    ByteBuffer.allocate(Integer.BYTES).putInt(0, out.length),
+                    length,
+                    limit(),
+                    name(Operation.Messages));
             int incoming = length.getInt(0);
             if (incoming < 0 || incoming > MAX_MESSAGE_BYTES) {
                 throw disagree("a message of " + incoming + " bytes arrived");

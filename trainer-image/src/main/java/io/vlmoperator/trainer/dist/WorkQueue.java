@@ -24,10 +24,12 @@ final class WorkQueue {
 
     WorkQueue(String name) {
         executor = new ThreadPoolExecutor(
-                1, 1, 0, TimeUnit.SECONDS, new LinkedBlockingQueue<>(MAX_WAITING), work -> Thread.ofPlatform()
-                        .daemon()
-                        .name(name)
-                        .unstarted(work));
+                1,
+                1,
+                0,
+                TimeUnit.SECONDS,
+                new LinkedBlockingQueue<>(MAX_WAITING),
+                work -> Thread.ofPlatform().daemon().name(name).unstarted(work));
     }
 
     /** To be done when all before it is done. */

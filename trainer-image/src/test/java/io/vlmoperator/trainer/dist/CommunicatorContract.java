@@ -78,7 +78,9 @@ abstract class CommunicatorContract {
         for (int s = 0; s < SIZES.length; s++) {
             assertSum(results.getFirst().get(s), 0, SIZES[s], SIZES[s], world);
             for (List<float[]> other : results) {
-                assertThat(other.get(s)).as("the same bits on every rank").isEqualTo(results.getFirst().get(s));
+                assertThat(other.get(s))
+                        .as("the same bits on every rank")
+                        .isEqualTo(results.getFirst().get(s));
             }
         }
     }
@@ -103,7 +105,8 @@ abstract class CommunicatorContract {
                         size,
                         world);
                 assertThat(Arrays.copyOf(after, GUARD)).containsOnly(42);
-                assertThat(Arrays.copyOfRange(after, GUARD + size, after.length)).containsOnly(42);
+                assertThat(Arrays.copyOfRange(after, GUARD + size, after.length))
+                        .containsOnly(42);
             }
             return null;
         });
@@ -118,13 +121,15 @@ abstract class CommunicatorContract {
                     byte[] own = new byte[size * type.bytes()];
                     Arrays.fill(own, (byte) -1);
                     Part part = Part.of(size, ring.rank(), world);
-                    Arrays.fill(own, (int) part.from() * type.bytes(), (int) part.to() * type.bytes(), (byte) (ring.rank() + 1));
+                    Arrays.fill(own, (int) part.from() * type.bytes(), (int) part.to() * type.bytes(), (byte)
+                            (ring.rank() + 1));
                     Buffer buffer = put(arena, type, own);
                     ring.allGather(buffer).await();
                     byte[] wanted = new byte[own.length];
                     for (int rank = 0; rank < world; rank++) {
                         Part theirs = Part.of(size, rank, world);
-                        Arrays.fill(wanted, (int) theirs.from() * type.bytes(), (int) theirs.to() * type.bytes(), (byte) (rank + 1));
+                        Arrays.fill(wanted, (int) theirs.from() * type.bytes(), (int) theirs.to() * type.bytes(), (byte)
+                                (rank + 1));
                     }
                     assertThat(get(buffer)).as(size + " of " + type).isEqualTo(wanted);
                 }
@@ -236,10 +241,13 @@ abstract class CommunicatorContract {
     void ranksThatDoDifferentThingsFindOut() throws Exception {
         assertThat(each(2, LIMIT, (ring, arena) -> codeOf(() -> sum(ring, arena, 10 + ring.rank()))))
                 .contains(ExitCode.InternalError);
-        assertThat(each(2, LIMIT, (ring, arena) -> codeOf(() -> {
-                    Buffer buffer = put(arena, DType.FLOAT32, new byte[400]);
-                    (ring.rank() == 0 ? ring.reduceScatterSum(buffer) : ring.allGather(buffer)).await();
-                })))
+        assertThat(each(
+                        2,
+                        LIMIT,
+                        (ring, arena) -> codeOf(() -> {
+                            Buffer buffer = put(arena, DType.FLOAT32, new byte[400]);
+                            (ring.rank() == 0 ? ring.reduceScatterSum(buffer) : ring.allGather(buffer)).await();
+                        })))
                 .contains(ExitCode.InternalError);
     }
 
@@ -272,9 +280,11 @@ abstract class CommunicatorContract {
     @Test
     void rankZeroWithAnotherSecretIsRefused() throws Exception {
         try (var threads = Executors.newVirtualThreadPerTaskExecutor()) {
-            Future<ExitCode> impostor = threads.submit(() -> codeOf(
-                    () -> join(member("job", 1, 0, 2, PeerSecret.random(), Duration.ofSeconds(3))).close()));
-            assertThat(codeOf(() -> join(member("job", 1, 1, 2, secret, Duration.ofSeconds(2))).close()))
+            Future<ExitCode> impostor = threads.submit(
+                    () -> codeOf(() -> join(member("job", 1, 0, 2, PeerSecret.random(), Duration.ofSeconds(3)))
+                            .close()));
+            assertThat(codeOf(() -> join(member("job", 1, 1, 2, secret, Duration.ofSeconds(2)))
+                            .close()))
                     .isEqualTo(ExitCode.CollectiveTimeout);
             assertThat(impostor.get()).isEqualTo(ExitCode.CollectiveTimeout);
         }
@@ -342,7 +352,8 @@ abstract class CommunicatorContract {
     }
 
     private void sum(Communicator ring, Arena arena, int size) {
-        ring.allReduceSum(put(arena, DType.FLOAT32, bytes(values(ring.rank(), size)))).await();
+        ring.allReduceSum(put(arena, DType.FLOAT32, bytes(values(ring.rank(), size))))
+                .await();
     }
 
     private static float value(int rank, int i) {
@@ -363,7 +374,9 @@ abstract class CommunicatorContract {
                 wanted += value(rank, i);
             }
             if (!(Math.abs(found[i - from] - wanted) <= 1e-5 * (1 + Math.abs(wanted)))) {
-                assertThat((double) found[i - from]).as("element " + i + " of " + size).isCloseTo(wanted, within(1e-5));
+                assertThat((double) found[i - from])
+                        .as("element " + i + " of " + size)
+                        .isCloseTo(wanted, within(1e-5));
             }
         }
     }
