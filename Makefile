@@ -91,6 +91,10 @@ bench-generate: build ## 256 new tokens with the cache of keys and values, again
 bench-plan: build ## the memory that vlm-trainer plan says, against that of three small runs
 	@OMP_WAIT_POLICY=PASSIVE trainer-image/bin/vlm-trainer bench-plan --json target/bench/plan.json
 
+.PHONY: bench-checkpoint
+bench-checkpoint: build ## how long training stands still for a save, against a plain copy of the same bytes and a step (ROUNDS=, THREADS=)
+	@OMP_WAIT_POLICY=PASSIVE trainer-image/bin/vlm-trainer bench-checkpoint --rounds $(or $(ROUNDS),7) --threads $(or $(THREADS),1) --folder target/bench --json target/bench/checkpoint.json
+
 .PHONY: bench-pack bench-select
 bench-pack: build ## index, packing plan and order of 28.4 M made-up samples (SAMPLES=fewer)
 	@src/bench/bin/bench-pack

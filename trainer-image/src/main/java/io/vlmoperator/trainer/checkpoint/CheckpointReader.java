@@ -97,9 +97,7 @@ final class CheckpointReader {
     }
 
     private void copyPieces(Map<String, MemorySegment> targets) throws IOException {
-        long all =
-                manifest.parameters().stream().mapToLong(Manifest.Piece::count).sum();
-        requireWhole(all);
+        requireWhole();
         for (Manifest.FileEntry entry : rankFiles()) {
             try (Safetensors file = Safetensors.open(folder.resolve(entry.name()))) {
                 MemorySegment values = floats(file, CheckpointWriter.WEIGHTS);
@@ -129,8 +127,10 @@ final class CheckpointReader {
         }
     }
 
-    /** Every element has to be in one file, and in one only. */
-    private void requireWhole(long all) throws IOException {
+    /** Every trained weight has to be in one part, and in one only. */
+    void requireWhole() throws IOException {
+        long all =
+                manifest.parameters().stream().mapToLong(Manifest.Piece::count).sum();
         List<Ranges.Range> ranges = new ArrayList<>();
         for (Manifest.FileEntry entry : rankFiles()) {
             try (Safetensors file = Safetensors.open(folder.resolve(entry.name()))) {

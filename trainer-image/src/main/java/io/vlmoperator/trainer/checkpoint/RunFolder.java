@@ -51,12 +51,13 @@ public final class RunFolder {
         /** The manifest itself. */
         public Manifest read() throws IOException {
             Manifest read = Json.read(manifest, Manifest.MAX_BYTES, Manifest.class);
-            if (read.formatVersion() == null || read.formatVersion() != Manifest.FORMAT_VERSION) {
-                throw new IOException(manifest + ": format version " + read.formatVersion() + ", this trainer reads "
-                        + Manifest.FORMAT_VERSION);
+            Optional<String> problem = read.problem();
+            if (problem.isPresent()) {
+                throw new IOException(manifest + ": " + problem.get());
             }
-            if (read.step() == null || read.step() != step || read.model() == null || read.world() == null) {
-                throw new IOException(manifest + ": is not the manifest of step " + step);
+            if (read.step() != step || read.attempt() != attempt) {
+                throw new IOException(manifest + ": is the manifest of step " + read.step() + ", attempt "
+                        + read.attempt() + ", not of step " + step + ", attempt " + attempt);
             }
             return read;
         }
@@ -199,6 +200,17 @@ public final class RunFolder {
         }
         Path file = folder.resolve("attempt-%05d".formatted(owner.getAsInt()));
         return Optional.of(Json.read(file, MAX_FENCE_BYTES, FenceContent.class));
+    }
+
+    /** The uid of the resource that an attempt worked for; empty when its fence is gone or can't be read. */
+    public Optional<String> job(int attempt) {
+        try {
+            return Optional.ofNullable(
+                    Json.read(folder.resolve("attempt-%05d".formatted(attempt)), MAX_FENCE_BYTES, FenceContent.class)
+                            .job());
+        } catch (IOException unreadable) {
+            return Optional.empty();
+        }
     }
 
     /** All step folders, complete or not, ascending. */

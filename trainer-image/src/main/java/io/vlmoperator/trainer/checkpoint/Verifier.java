@@ -17,9 +17,6 @@ public final class Verifier {
             Manifest manifest = checkpoint.read();
             for (Manifest.FileEntry entry : manifest.files()) {
                 Path file = checkpoint.folder().resolve(entry.name());
-                if (entry.name().contains("/") || entry.name().equals("..")) {
-                    return Optional.of(checkpoint.manifest() + ": names a file outside its folder");
-                }
                 if (!Files.isRegularFile(file)) {
                     return Optional.of(file + " is missing");
                 }
@@ -31,6 +28,7 @@ public final class Verifier {
                     return Optional.of(file + " is damaged: its SHA-256 is not that of the manifest");
                 }
             }
+            new CheckpointReader(checkpoint.folder(), manifest).requireWhole();
             return Optional.empty();
         } catch (IOException e) {
             return Optional.of(e.getMessage());

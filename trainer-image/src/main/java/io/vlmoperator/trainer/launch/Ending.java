@@ -61,6 +61,12 @@ final class Ending {
         return line.length() > MAX_MESSAGE ? line.substring(0, MAX_MESSAGE - 3) + "..." : line;
     }
 
+    /** One line for a person whose run is complete, with what it should know. */
+    static String completed(List<String> warnings) {
+        String line = warnings.isEmpty() ? "completed" : "completed; " + String.join("; ", warnings);
+        return line.length() > MAX_MESSAGE ? line.substring(0, MAX_MESSAGE - 3) + "..." : line;
+    }
+
     private static String place(Throwable thrown) {
         for (StackTraceElement element : thrown.getStackTrace()) {
             if (element.getClassName().startsWith("io.vlmoperator.")) {

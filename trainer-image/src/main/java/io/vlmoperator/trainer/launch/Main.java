@@ -57,6 +57,8 @@ public final class Main {
               bench-full-size [--threads N] [--recompute None|Selective|Full] [--json FILE]
                                               forward and backward at the paper's sizes; needs 12 GiB (see make bench-full-size)
               bench-plan [--json FILE]        the plan's memory against that of three small runs (see make bench-plan)
+              bench-checkpoint [--rounds N] [--threads N] [--folder DIR] [--json FILE]
+                                              what a save costs the training that goes on meanwhile (see make bench-checkpoint)
               bench-images TAR [--decoder turbo|jdk] [--passes N]
                                               decode, resize and normalise the JPEGs of a tar (see make bench-images)
               bench-data pack|select N        index, plan, order or selection of N made-up samples (see make bench-pack, bench-select)
@@ -122,6 +124,7 @@ public final class Main {
                 case "bench-full-size" -> FullSizeBench.run(rest, out);
                 case "bench-plan" -> PlanBench.run(rest, out);
                 case "bench-generate" -> GenerateBench.run(rest, out);
+                case "bench-checkpoint" -> CheckpointBench.run(rest, out);
                 case "bench-images" -> ImageBenchCommand.run(rest, out);
                 case "bench-data" -> DataBenchCommand.run(rest, out);
                 case "--version" -> {

@@ -59,7 +59,7 @@ record Stage(
     TerminationMessage end() {
         try {
             Made made = run();
-            return message(ExitCode.Completed, "completed", made);
+            return message(ExitCode.Completed, Ending.completed(facts.warnings()), made);
         } catch (Throwable e) {
             ExitCode code = Ending.code(e);
             if (code == ExitCode.InternalError) {

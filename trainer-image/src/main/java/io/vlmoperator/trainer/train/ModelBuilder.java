@@ -25,15 +25,19 @@ import java.util.EnumSet;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.function.Consumer;
 
 /** Makes the model that a run begins with: from sizes and a seed, from Hugging Face folders, or from a checkpoint. */
 final class ModelBuilder {
     private static final double SIGLIP_LAYER_NORM_EPS = 1e-6;
 
     private final Locations locations;
+    private final Consumer<ModelConfig> check;
 
-    ModelBuilder(Locations locations) {
+    /** @param check is told the sizes before memory is taken for them */
+    ModelBuilder(Locations locations, Consumer<ModelConfig> check) {
         this.locations = locations;
+        this.check = check;
     }
 
     /**
@@ -79,6 +83,7 @@ final class ModelBuilder {
                     : sizes(vision.config(), vision.featureLayer(), activation);
             ModelConfig config =
                     new ModelConfig(languageSizes, visionSizes, new ProjectorConfig(spec.tokensPerImage()));
+            check.accept(config);
             VisionLanguageModel model = VisionLanguageModel.create(scope, config, trained(spec));
             Set<Part> random = EnumSet.noneOf(Part.class);
             if (languageFolder.isPresent()) {
@@ -120,6 +125,7 @@ final class ModelBuilder {
                     + job.checkpoint().location() + " has digest " + source.digest() + ", but " + wanted
                     + " was asked for; it has been replaced since");
         }
+        check.accept(source.config());
         ModelLoader.Loaded loaded =
                 ModelLoader.open(source, trained(spec), OptionalInt.of(spec.tokensPerImage()), scope);
         return new Built(loaded.model(), tokenizer(loaded.tokenizer()));

@@ -262,13 +262,13 @@ final class Saver implements AutoCloseable {
             own = word(current, wait);
         } catch (Exception | Error e) {
             // The others are told first: they end here, too, and don't wait for a rank that has gone.
-            failure = Optional.of(e);
-            String message = String.valueOf(e.getMessage());
+            failure = Optional.of(meaning(e, current.step));
+            String message = String.valueOf(failure.get().getMessage());
             own = new Word(null, null, message.substring(0, Math.min(message.length(), MAX_MESSAGE)));
         }
         List<Word> words = gather(own, failure);
         if (failure.isPresent()) {
-            throw rethrown(failure.get(), current.step);
+            throw failure.get() instanceof Error error ? rethrown(error) : (RuntimeException) failure.get();
         }
         for (int rank = 0; rank < words.size(); rank++) {
             if (words.get(rank).failed() != null) {
@@ -322,9 +322,10 @@ final class Saver implements AutoCloseable {
         }
     }
 
-    private RuntimeException rethrown(Throwable failure, long step) {
+    /** What an error of the other thread means for the run: an {@link Error} or a {@link RuntimeException}. */
+    private Throwable meaning(Throwable failure, long step) {
         return switch (failure) {
-            case Error error -> throw error;
+            case Error error -> error;
             case RuntimeException exception -> exception;
             case IOException e -> run.failed(job.attempt(), "saving step " + step + " in", e);
             default -> {
@@ -334,6 +335,10 @@ final class Saver implements AutoCloseable {
                 yield new IllegalStateException("saving step " + step + " was interrupted", failure);
             }
         };
+    }
+
+    private static RuntimeException rethrown(Error error) {
+        throw error;
     }
 
     private void completed(Flight current) {

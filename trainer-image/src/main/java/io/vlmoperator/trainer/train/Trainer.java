@@ -107,14 +107,15 @@ public final class Trainer {
      */
     public void run() {
         try (Scope scope = Scope.open()) {
+            RunStart begin = new RunStart(context, run);
             if (leads()) {
-                requireFolderOfThisSpec();
+                begin.requireFolderOfThisSpec();
             }
             Optional<RunFolder.Fence> fence = leads()
                     ? Optional.of(
                             run.acquire(job.attempt(), job.uid(), Instant.now().toString()))
                     : Optional.empty();
-            Start start = start();
+            RunStart.Start start = begin.find();
             ModelBuilder.Built built = build(start, scope);
             VisionLanguageModel model = built.model();
             FusedAdamW optimizer = optimizer(model, scope);
@@ -122,11 +123,7 @@ public final class Trainer {
             try (tokenizer;
                     RowSource rows = context.data().open(job, model.config(), tokenizer)) {
                 requireFit(model.config(), tokenizer);
-                boolean rounded = spec.precision() == Precision.BFloat16;
-                Budget budget = Budget.of(model.weights(), rounded, run.path());
-                log(budget.table());
-                budget.require();
-                if (rounded) {
+                if (spec.precision() == Precision.BFloat16) {
                     model.computeIn(DType.BFLOAT16);
                 }
                 byte[] tokenizerFile = Files.readAllBytes(built.tokenizer());
@@ -155,73 +152,31 @@ public final class Trainer {
         }
     }
 
-    /** Where this attempt begins, the same on all ranks: rank 0 looks and tells. */
-    private record Start(Long step, List<String> damaged) {
-        ModelLoader.Source source(RunFolder run) {
-            return ModelLoader.find(run.path(), Optional.of(step));
-        }
-    }
-
-    private Start start() throws IOException {
-        byte[] told = new byte[0];
-        if (leads()) {
-            Verifier.Newest newest = Verifier.newestWhole(run);
-            if (newest.checkpoint().isPresent()) {
-                requireSameRun(newest.checkpoint().get().read());
-            }
-            told = Json.bytes(new Start(
-                    newest.checkpoint().map(RunFolder.Complete::step).orElse(0L),
-                    newest.damaged().stream().limit(5).toList()));
-        }
-        Start start = Json.read(communicator.allGather(told)[0], Start.class);
-        start.damaged().forEach(line -> {
-            log(line);
-            context.facts().warn(line);
-        });
-        log(start.step() == 0 ? "fresh start" : "resumes after step " + start.step());
-        return start;
-    }
-
-    /** Before the fence is taken: a job that may not write here must not throw out the one that does. */
-    private void requireFolderOfThisSpec() throws IOException {
-        if (!Files.isDirectory(run.path())) {
-            return;
-        }
-        for (RunFolder.Complete candidate : run.complete()) {
-            Manifest manifest;
-            try {
-                manifest = candidate.read();
-            } catch (IOException damaged) {
-                continue; // named when the newest whole one is looked for
-            }
-            requireSameRun(manifest);
-            return;
-        }
-    }
-
-    private void requireSameRun(Manifest manifest) {
-        if (!SpecDigest.of(spec).equals(manifest.specDigest())) {
-            throw TrainerException.configuration("the run folder " + run.path()
-                    + " holds checkpoints of another spec; choose another output.location, or delete the folder");
-        }
-        List<String> wanted = job.datasets().stream()
-                .map(FrozenJob.ResolvedDataset::digest)
-                .map(d -> d == null ? "" : d)
-                .toList();
-        if (!wanted.equals(manifest.datasetDigests())) {
-            throw TrainerException.configuration("the run folder " + run.path()
-                    + " holds checkpoints trained on other data (" + manifest.datasetDigests() + ", now " + wanted
-                    + "); choose another output.location, or delete the folder");
-        }
-    }
-
-    private ModelBuilder.Built build(Start start, Scope scope) {
+    private ModelBuilder.Built build(RunStart.Start start, Scope scope) {
         if (start.step() == 0) {
-            return new ModelBuilder(context.locations()).fresh(job, scope);
+            return new ModelBuilder(context.locations(), this::requireRoom).fresh(job, scope);
         }
         ModelLoader.Source source = start.source(run);
+        requireRoom(source.config());
         ModelLoader.Loaded loaded = ModelLoader.open(source, ModelBuilder.trained(spec), OptionalInt.empty(), scope);
         return new ModelBuilder.Built(loaded.model(), loaded.tokenizer());
+    }
+
+    /** Before the memory is taken: a process that is killed for it has no last words. */
+    private void requireRoom(ModelConfig model) {
+        try {
+            Budget budget = Budget.of(
+                    model,
+                    ModelBuilder.trained(spec),
+                    spec.precision() == Precision.BFloat16,
+                    run.path(),
+                    communicator.world(),
+                    job.processesPerNode());
+            log(budget.table());
+            budget.require();
+        } catch (IOException e) {
+            throw run.failed(job.attempt(), "the run folder", e);
+        }
     }
 
     private FusedAdamW optimizer(VisionLanguageModel model, Scope scope) {
@@ -297,6 +252,12 @@ public final class Trainer {
                 spec.optimizer().gradientClip(),
                 keep(spec.recompute()),
                 context.stop());
+        if (resumed >= steps) {
+            String line = "nothing to do: step " + resumed + " of " + steps + " is already there, in "
+                    + spec.output().location();
+            log(line);
+            context.facts().warn(line);
+        }
         LearningRate rate = LearningRate.of(spec.schedule(), steps);
         Flops flops = new Flops(model.config(), model.weights().parameters(), model.trained());
         double peak = Flops.measuredPeak();

@@ -6,6 +6,7 @@ import io.vlmoperator.api.spec.PretrainJobSpec;
 import io.vlmoperator.api.spec.SFTJobSpec;
 import io.vlmoperator.trainer.Json;
 import io.vlmoperator.trainer.Locations;
+import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.checkpoint.Faults;
 import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.dist.Single;
@@ -37,6 +38,9 @@ final class TinyRun {
     int microSize = 2;
     int stepMillis;
     int profiledSteps;
+    int intermediateSize = 32;
+    int stepDeadlineSeconds = 1800;
+    String uid = "uid-1";
     String optimizer = "{\"learningRate\":0.01}";
     String normalization = "Tokens";
     Faults faults = Faults.NONE;
@@ -57,14 +61,17 @@ final class TinyRun {
 
     FrozenJob job(int world) throws IOException {
         String spec = """
-                {"model":{"language":{"tokenizer":"file://ROOT/tokenizer","config":{"hiddenSize":16,"intermediateSize":32,
+                {"model":{"language":{"tokenizer":"file://ROOT/tokenizer","config":{"hiddenSize":16,"intermediateSize":INNER,
                 "numHiddenLayers":2,"numAttentionHeads":2,"numKeyValueHeads":1,"vocabSize":2048}},
                 "vision":{"config":{"imageSize":8,"patchSize":4,"hiddenSize":16,"intermediateSize":32,"numHiddenLayers":2,
                 "numAttentionHeads":2}},"projector":{"tokensPerImage":1},"train":["Vision","Projector","Language"]},
                 "data":[{"dataset":"made-up"}],"batch":{"globalSize":8,"microSize":MICRO,"contextLength":32},
                 "optimizer":OPTIMIZER,"schedule":{"warmupRatio":0.1,"stopAfter":{"steps":STEPS}},
                 "loss":{"normalization":"NORM"},"precision":"Float32","output":{"location":"file://ROOT/run"},
-                "checkpoints":{"everySteps":EVERY,"keep":{"last":2,"best":{"count":1,"metric":{"loss":{}}}}}}""".replace("ROOT", root.toString())
+                "checkpoints":{"everySteps":EVERY,"keep":{"last":2,"best":{"count":1,"metric":{"loss":{}}}}},
+                "failure":{"stepDeadlineSeconds":DEADLINE}}""".replace("ROOT", root.toString())
+                .replace("INNER", Integer.toString(intermediateSize))
+                .replace("DEADLINE", Integer.toString(stepDeadlineSeconds))
                 .replace("MICRO", Integer.toString(microSize))
                 .replace("STEPS", Integer.toString(steps))
                 .replace("EVERY", Integer.toString(everySteps))
@@ -75,7 +82,7 @@ final class TinyRun {
                 Kind.PretrainJob,
                 "local",
                 "tiny",
-                "uid-1",
+                uid,
                 attempt,
                 world,
                 1,
@@ -227,7 +234,13 @@ final class TinyRun {
         run.attempt = Integer.parseInt(arguments[1]);
         run.stepMillis = Integer.parseInt(arguments[2]);
         run.everySteps = 3;
-        run.train();
-        System.exit(0);
+        int code = 0;
+        try {
+            run.train();
+        } catch (TrainerException e) {
+            System.out.println(e.code() + ": " + e.getMessage());
+            code = e.code().code();
+        }
+        System.exit(code);
     }
 }
