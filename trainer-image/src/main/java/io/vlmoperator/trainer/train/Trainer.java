@@ -18,7 +18,6 @@ import io.vlmoperator.trainer.checkpoint.Manifest;
 import io.vlmoperator.trainer.checkpoint.ModelLoader;
 import io.vlmoperator.trainer.checkpoint.RunFolder;
 import io.vlmoperator.trainer.checkpoint.StateShard;
-import io.vlmoperator.trainer.checkpoint.Verifier;
 import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.metric.Progress;
 import io.vlmoperator.trainer.metric.Reports;
