@@ -20,8 +20,7 @@ final class CheckpointBench {
     private CheckpointBench() {}
 
     static int run(List<String> words, PrintStream out) throws IOException {
-        Arguments arguments =
-                Arguments.parse(words, List.of("--rounds", "--threads", "--folder", "--json"), List.of());
+        Arguments arguments = Arguments.parse(words, List.of("--rounds", "--threads", "--folder", "--json"), List.of());
         arguments.requireNone();
         Torch.start().threads(arguments.number("--threads", MOST).orElse(1));
         Path folder = Files.createDirectories(Path.of(arguments.one("--folder").orElse("target/bench")));
@@ -35,8 +34,13 @@ final class CheckpointBench {
         String what = "training stands still for a save of %.0f MiB".formatted(figures.bytes() / MIB);
         BenchRow.publish(
                 List.of(
-                        BenchRow.beside(what + ", beside a plain copy", figures.stallMillis(), "ms", figures.copyMillis()),
-                        BenchRow.atMost("the same / plain copy, median of the rounds", figures.stallOverCopy(), "ratio", MOST_OVER_COPY),
+                        BenchRow.beside(
+                                what + ", beside a plain copy", figures.stallMillis(), "ms", figures.copyMillis()),
+                        BenchRow.atMost(
+                                "the same / plain copy, median of the rounds",
+                                figures.stallOverCopy(),
+                                "ratio",
+                                MOST_OVER_COPY),
                         BenchRow.atMost(
                                 "the same / a step without a save",
                                 figures.stallMillis() / figures.stepMillis(),
@@ -47,7 +51,8 @@ final class CheckpointBench {
                                 figures.savingStepMillis(),
                                 "ms",
                                 figures.stepMillis()),
-                        BenchRow.plain("training would stand still if it waited for the disk", figures.waitedMillis(), "ms")),
+                        BenchRow.plain(
+                                "training would stand still if it waited for the disk", figures.waitedMillis(), "ms")),
                 Path.of(arguments.one("--json").orElse("target/bench/checkpoint.json")),
                 out);
         return ExitCode.Completed.code();

@@ -64,8 +64,7 @@ final class RunStart {
             if (newest.checkpoint().isPresent()) {
                 requireSameRun(newest.checkpoint().get().read());
             }
-            int attempt =
-                    newest.checkpoint().map(RunFolder.Complete::attempt).orElse(0);
+            int attempt = newest.checkpoint().map(RunFolder.Complete::attempt).orElse(0);
             told = Json.bytes(new Start(
                     newest.checkpoint().map(RunFolder.Complete::step).orElse(0L),
                     attempt,

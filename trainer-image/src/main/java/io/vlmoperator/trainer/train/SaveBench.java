@@ -116,8 +116,8 @@ public final class SaveBench {
                     1);
             RunFolder.Fence fence =
                     run.acquire(job.attempt(), job.uid(), Instant.now().toString());
-            try (Saver saver = new Saver(
-                    context, run, Optional.of(fence), model, state, new byte[] {'{', '}'}, LIMIT, scope)) {
+            try (Saver saver =
+                    new Saver(context, run, Optional.of(fence), model, state, new byte[] {'{', '}'}, LIMIT, scope)) {
                 return new Rounds(model, optimizer, saver, state, arena).run(rounds, log);
             }
         }
@@ -180,15 +180,16 @@ public final class SaveBench {
                 saver.save(step, 0, 1);
                 saver.finish();
                 waited[round] = millis(start);
-                log.accept("round %d: stall %.1f ms, plain copy %.1f ms, step %.0f ms, step while saving %.0f ms (%d), waited %.0f ms"
-                        .formatted(
-                                round + 1,
-                                stall[round],
-                                copy[round],
-                                plain[round],
-                                saving[round],
-                                steps,
-                                waited[round]));
+                log.accept(
+                        "round %d: stall %.1f ms, plain copy %.1f ms, step %.0f ms, step while saving %.0f ms (%d), waited %.0f ms"
+                                .formatted(
+                                        round + 1,
+                                        stall[round],
+                                        copy[round],
+                                        plain[round],
+                                        saving[round],
+                                        steps,
+                                        waited[round]));
             }
             return new Figures(
                     sources.stream().mapToLong(MemorySegment::byteSize).sum(),
@@ -215,8 +216,7 @@ public final class SaveBench {
                 local.ops().zero(model.weights().gradients());
                 model.accumulate(batch, 1.0 / batch.targets(), Tape.Keep.ALL, local)
                         .item();
-                optimizer.update(
-                        1e-4, step, local.ops().norm(model.weights().gradients()), 1.0);
+                optimizer.update(1e-4, step, local.ops().norm(model.weights().gradients()), 1.0);
                 model.weights().updated();
             }
             return millis(start);

@@ -71,7 +71,9 @@ class AsynchronousSaveTest {
         TinyRun slow = tiny("slow", 1);
         List<Boolean> complete = new ArrayList<>();
         slow.faults = (call, path) -> {
-            if (call.equals("force") && path.toString().contains(THREE) && path.toString().contains("rank-")) {
+            if (call.equals("force")
+                    && path.toString().contains(THREE)
+                    && path.toString().contains("rank-")) {
                 // Training has to come as far as the step before the next save, with this one unfinished.
                 until(() -> slow.facts.step() >= 5);
             }
@@ -80,13 +82,15 @@ class AsynchronousSaveTest {
             }
         };
         slow.train();
-        assertThat(complete).as("step 3 is complete before step 6 begins to be saved").containsExactly(true);
+        assertThat(complete)
+                .as("step 3 is complete before step 6 begins to be saved")
+                .containsExactly(true);
         assertThat(slow.losses()).isEqualTo(straight.losses());
         assertThat(slow.weights())
                 .as("a copy is written, not the weights that change meanwhile")
                 .isEqualTo(straight.weights());
-        assertThat(RunFolder.at(slow.run()).complete()).allSatisfy(each -> assertThat(Verifier.problem(each))
-                .isEmpty());
+        assertThat(RunFolder.at(slow.run()).complete())
+                .allSatisfy(each -> assertThat(Verifier.problem(each)).isEmpty());
     }
 
     @Test
