@@ -3,6 +3,7 @@ package io.vlmoperator.trainer.train;
 import io.vlmoperator.api.run.FrozenJob;
 import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.dist.Membership;
+import io.vlmoperator.trainer.dist.PeerSecret;
 import io.vlmoperator.trainer.dist.Single;
 import io.vlmoperator.trainer.dist.TcpRing;
 import java.io.IOException;
@@ -43,6 +44,7 @@ final class Ranks {
             }
         }
         int port = freePorts(world);
+        PeerSecret secret = PeerSecret.random();
         List<Optional<Throwable>> ends = new ArrayList<>();
         try (var threads = Executors.newCachedThreadPool()) {
             List<Future<?>> all = new ArrayList<>();
@@ -55,6 +57,7 @@ final class Ranks {
                                     run.attempt,
                                     rank,
                                     world,
+                                    secret,
                                     "127.0.0.1",
                                     port,
                                     Duration.ofSeconds(120),
