@@ -11,6 +11,7 @@ import io.javaoperatorsdk.operator.processing.event.ResourceID;
 import io.javaoperatorsdk.operator.processing.event.source.EventSource;
 import io.javaoperatorsdk.operator.processing.event.source.inbound.SimpleInboundEventSource;
 import io.javaoperatorsdk.operator.processing.event.source.informer.InformerEventSource;
+import io.vlmoperator.api.resource.Dataset;
 import io.vlmoperator.api.run.Kind;
 import io.vlmoperator.operator.workload.Labels;
 import java.util.List;
@@ -27,6 +28,10 @@ public final class Controllers {
     public Controllers(Engine engine, News news) {
         this.engine = engine;
         this.news = news;
+    }
+
+    void hold(Dataset dataset) {
+        engine.hold(dataset);
     }
 
     <P extends HasMetadata> UpdateControl<P> reconcile(P resource, Context<P> context) {

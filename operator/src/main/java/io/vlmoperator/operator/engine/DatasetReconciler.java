@@ -17,6 +17,8 @@ import java.util.concurrent.TimeUnit;
 /** Reconciles Datasets; all of it is in {@link Engine}. */
 @ControllerConfiguration(
         name = "dataset",
+        // A Dataset that is being deleted is looked at as well: jobs may use it still.
+        triggerReconcilerOnAllEvents = true,
         informer = @Informer(comparableResourceVersions = false),
         maxReconciliationInterval =
                 @MaxReconciliationInterval(interval = Controllers.MAX_INTERVAL_SECONDS, timeUnit = TimeUnit.SECONDS))
@@ -30,6 +32,10 @@ public class DatasetReconciler implements Reconciler<Dataset> {
 
     @Override
     public UpdateControl<Dataset> reconcile(Dataset resource, Context<Dataset> context) {
+        if (context.isPrimaryResourceDeleted()) {
+            return UpdateControl.noUpdate();
+        }
+        controllers.hold(resource);
         return controllers.reconcile(resource, context);
     }
 

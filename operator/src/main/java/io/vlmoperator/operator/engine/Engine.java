@@ -10,6 +10,7 @@ import io.fabric8.kubernetes.api.model.batch.v1.Job;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.vlmoperator.api.resource.Api;
+import io.vlmoperator.api.resource.Dataset;
 import io.vlmoperator.api.run.FrozenJob;
 import io.vlmoperator.api.run.Kind;
 import io.vlmoperator.operator.model.AttemptJob;
@@ -62,6 +63,7 @@ public final class Engine {
     private final Neighbours neighbours;
     private final Reports reports;
     private final StatusWriter statuses;
+    private final DatasetHold hold;
     private final Consumer<String> attemptEnded;
     private final Clock clock;
     private final Instant start;
@@ -80,9 +82,15 @@ public final class Engine {
         this.neighbours = neighbours;
         this.reports = reports;
         this.statuses = statuses;
+        this.hold = new DatasetHold(client, neighbours, statuses, clock);
         this.attemptEnded = attemptEnded;
         this.clock = clock;
         this.start = clock.instant();
+    }
+
+    /** Holds a Dataset that jobs use back from deletion. */
+    void hold(Dataset dataset) {
+        hold.look(dataset);
     }
 
     /**

@@ -158,6 +158,10 @@ public final class Neighbours implements AutoCloseable {
                     }
                 }
             }
+            // A job that begins or ends changes who uses its Datasets.
+            References.of(changed.work()).stream()
+                    .filter(used -> used.kind() == Kind.Dataset)
+                    .forEach(used -> news.about(Kind.Dataset, changed.namespace(), used.name()));
             if (changed.kind() == Kind.EvalJob) {
                 parent(resource).ifPresent(p -> news.about(p.kind(), changed.namespace(), p.name()));
             }

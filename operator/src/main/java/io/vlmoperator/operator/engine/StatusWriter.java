@@ -118,6 +118,9 @@ public final class StatusWriter {
                     subject.uid(),
                     new Written(status, version(answer.get().getMetadata().getResourceVersion())));
         }
+        Notices.line(subject.status(), status)
+                .ifPresent(line ->
+                        LOG.infof("%s %s/%s: %s", subject.kind(), subject.namespace(), subject.name(), line));
         for (Notice notice : Notices.between(subject.status(), status)) {
             event(subject, notice);
         }

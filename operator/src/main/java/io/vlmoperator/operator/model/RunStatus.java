@@ -53,6 +53,24 @@ public record RunStatus(
         conditions = List.copyOf(conditions);
     }
 
+    /** The same with other conditions. */
+    public RunStatus withConditions(List<Condition> other) {
+        return new RunStatus(
+                phase,
+                observedGeneration,
+                startedAt,
+                finishedAt,
+                progress,
+                checkpoints,
+                results,
+                attempts,
+                restarts,
+                export,
+                dataset,
+                source,
+                other);
+    }
+
     /** The newest attempt. */
     public Optional<Attempt> lastAttempt() {
         return attempts.isEmpty() ? Optional.empty() : Optional.of(attempts.getLast());

@@ -8,6 +8,7 @@ import io.vlmoperator.operator.model.Resolution;
 import io.vlmoperator.operator.model.RunStatus;
 import io.vlmoperator.operator.model.Subject;
 import io.vlmoperator.operator.model.WorkerPod;
+import io.vlmoperator.operator.policy.Absence;
 import io.vlmoperator.operator.policy.ActiveDeadline;
 import io.vlmoperator.operator.policy.Classify;
 import io.vlmoperator.operator.policy.Deadline;
@@ -263,10 +264,18 @@ final class Decision {
                             + notBefore.get() + cause);
         }
         return switch (observed.references()) {
-            case Resolution.Blocked blocked ->
-                plan(Stage.Waiting, blocked.reason(), blocked.message(), false, blocked.needsPerson());
+            case Resolution.Blocked blocked -> waits(blocked);
             case Resolution.Ready ready -> start(ready);
         };
+    }
+
+    private Plan waits(Resolution.Blocked blocked) {
+        var absence = Absence.check(subject, observed, blocked);
+        if (absence instanceof Deadline.Over over) {
+            return plan(Stage.Waiting, over.reason(), over.message(), false, true);
+        }
+        lookAgain(absence);
+        return plan(Stage.Waiting, blocked.reason(), blocked.message(), false, blocked.needsPerson());
     }
 
     private Plan start(Resolution.Ready ready) {

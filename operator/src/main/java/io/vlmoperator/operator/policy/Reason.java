@@ -26,6 +26,9 @@ public enum Reason {
     /** More than one node on a claim that only one node can mount. */
     VolumeNotShareable,
 
+    /** A Dataset was deleted while jobs use it: it goes when they end. */
+    InUse,
+
     /** A queue has not admitted the attempt yet. */
     WaitingForQuota,
     /** No queue is involved, or it has admitted the attempt. */

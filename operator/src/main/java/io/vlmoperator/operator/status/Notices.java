@@ -3,11 +3,13 @@ package io.vlmoperator.operator.status;
 import io.vlmoperator.api.run.ExitCode.FailureClass;
 import io.vlmoperator.api.status.Attempt;
 import io.vlmoperator.api.status.Condition;
+import io.vlmoperator.api.status.Phase;
 import io.vlmoperator.operator.model.RunStatus;
 import io.vlmoperator.operator.policy.Reason;
 import io.vlmoperator.operator.policy.Restart;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /** The events that a change of status deserves: one for each attempt that began or ended, and for each turn of the whole. */
 public final class Notices {
@@ -36,9 +38,43 @@ public final class Notices {
         }
         turn(old, now, "Accepted", "False", true, notices);
         turn(old, now, "Suspended", "True", false, notices);
+        turn(old, now, StatusReport.HELD, "True", true, notices);
         turn(old, now, "Complete", "True", false, notices);
         turn(old, now, "Failed", "True", true, notices);
         return notices;
+    }
+
+    /**
+     * What a log says of this change: phase, reason and message, when one of the first two is another. Empty for news of other kinds, so
+     * that a busy resource does not fill the log.
+     */
+    public static Optional<String> line(RunStatus old, RunStatus now) {
+        var before = headline(old);
+        return headline(now)
+                .filter(after -> before.filter(b -> same(b, after)
+                                && old.phase().equals(now.phase()))
+                        .isEmpty())
+                .map(after -> now.phase().map(Phase::name).orElse("") + ", " + after.reason()
+                        + (after.message() == null || after.message().isEmpty() ? "" : ": " + after.message()));
+    }
+
+    private static boolean same(Condition a, Condition b) {
+        return a.type().equals(b.type()) && a.reason().equals(b.reason());
+    }
+
+    /** The condition that tells why a resource is in its phase. */
+    private static Optional<Condition> headline(RunStatus s) {
+        if (s.isTrue(StatusReport.HELD)) {
+            return s.condition(StatusReport.HELD);
+        }
+        return s.phase().flatMap(phase -> s.condition(switch (phase) {
+            case Pending -> "Accepted";
+            case Queued -> "Queued";
+            case Starting, Running, Restarting -> "Running";
+            case Suspended -> "Suspended";
+            case Complete -> "Complete";
+            case Failed -> "Failed";
+        }));
     }
 
     private static boolean newer(RunStatus old, Attempt attempt) {

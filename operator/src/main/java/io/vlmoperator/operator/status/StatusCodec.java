@@ -216,6 +216,9 @@ public final class StatusCodec {
 
     /** The condition that tells people what is wrong or waited for; empty while all goes well. */
     static Optional<Condition> trouble(RunStatus s) {
+        if (s.isTrue(StatusReport.HELD)) {
+            return s.condition(StatusReport.HELD);
+        }
         if (s.isTrue("Stalled")) {
             return s.condition("Stalled");
         }

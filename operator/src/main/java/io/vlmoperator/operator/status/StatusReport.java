@@ -19,6 +19,9 @@ import java.util.Optional;
  * give the same status and nothing is written without news.
  */
 public final class StatusReport {
+    /** Condition of a Dataset that is deleted and still in use. */
+    static final String HELD = "Held";
+
     private StatusReport() {}
 
     public static RunStatus of(Subject subject, Facts facts, Instant now) {
@@ -39,6 +42,15 @@ public final class StatusReport {
                         facts.dataset(),
                         facts.source(),
                         conditions(subject, facts, now.truncatedTo(ChronoUnit.SECONDS))));
+    }
+
+    /** The status of a Dataset whose deletion waits for the jobs that use it: as it was, and who they are. */
+    public static RunStatus held(Subject subject, String message, Instant now) {
+        var s = subject.status();
+        var list = new Conditions(subject, now.truncatedTo(ChronoUnit.SECONDS));
+        s.conditions().stream().filter(c -> !c.type().equals(HELD)).forEach(list.all::add);
+        list.put(HELD, true, Reason.InUse, message);
+        return Bounded.fit(subject.kind(), subject.work().output().location(), s.withConditions(list.all()));
     }
 
     static Phase phase(Stage stage) {

@@ -4,9 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.vlmoperator.api.status.Attempt;
 import io.vlmoperator.api.status.Condition;
+import io.vlmoperator.api.status.Phase;
 import io.vlmoperator.operator.model.RunStatus;
 import io.vlmoperator.operator.policy.Reason;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
 class NoticesTest {
@@ -83,5 +85,39 @@ class NoticesTest {
             assertThat(n.reason()).isEqualTo(Reason.Completed);
             assertThat(n.warning()).isFalse();
         });
+    }
+
+    @Test
+    void aLogHasALineForEachTurnAndNoneForOtherNews() {
+        var waiting = phase(Phase.Pending, condition("Accepted", "False", Reason.ReferenceNotReady));
+        assertThat(Notices.line(RunStatus.EMPTY, waiting)).hasValue("Pending, ReferenceNotReady: message");
+        assertThat(Notices.line(waiting, waiting)).isEmpty();
+        var missing = phase(Phase.Pending, condition("Accepted", "False", Reason.ReferenceNotFound));
+        assertThat(Notices.line(waiting, missing)).hasValue("Pending, ReferenceNotFound: message");
+        var starting = phase(Phase.Starting, condition("Running", "False", Reason.Starting));
+        assertThat(Notices.line(missing, starting)).hasValue("Starting, Starting: message");
+        var other = phase(
+                Phase.Starting,
+                new Condition("Running", "False", 2L, "2026-01-01T00:00:09Z", Reason.Starting.name(), "other words"));
+        assertThat(Notices.line(starting, other)).as("other words of the same").isEmpty();
+        var again = phase(Phase.Running, condition("Running", "True", Reason.Running));
+        assertThat(Notices.line(other, again)).hasValue("Running, Running: message");
+    }
+
+    private static RunStatus phase(Phase phase, Condition condition) {
+        return new RunStatus(
+                Optional.of(phase),
+                1,
+                Optional.empty(),
+                Optional.empty(),
+                Optional.empty(),
+                Optional.empty(),
+                List.of(),
+                List.of(),
+                RunStatus.NO_RESTARTS,
+                Optional.empty(),
+                Optional.empty(),
+                Optional.empty(),
+                List.of(condition));
     }
 }

@@ -63,6 +63,7 @@ class RolesOnApiServerTest {
         "list, vlm-operator.io, sftjobs",
         "delete, vlm-operator.io, evaljobs",
         "create, vlm-operator.io, evaljobs",
+        "patch, vlm-operator.io, datasets",
         "patch, vlm-operator.io, pretrainjobs/status",
         "update, vlm-operator.io, datasets/finalizers",
         "create, batch, jobs",
