@@ -1,11 +1,9 @@
 package io.vlmoperator.operator;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.fail;
 
 import io.fabric8.kubernetes.client.ConfigBuilder;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
-import io.vlmoperator.api.resource.PretrainJob;
 import io.vlmoperator.api.status.Attempt;
 import io.vlmoperator.api.status.Phase;
 import java.util.List;

@@ -88,7 +88,8 @@ class PoliciesOnClusterTest extends ClusterCase {
                 .satisfies(spec -> assertThat(spec.getSuspend()).isTrue())
                 .satisfies(spec -> assertThat(spec.getCompletions()).isEqualTo(2));
         eventually(
-                "the first attempt has ended", () -> "Requeued".equals(attempt(1).reason()));
+                "the first attempt has ended",
+                () -> "Requeued".equals(attempt(1).reason()));
         assertThat(pretrain().getStatus().restarts().infrastructure()).isZero();
     }
 
@@ -144,8 +145,8 @@ class PoliciesOnClusterTest extends ClusterCase {
         return admin.batch().v1().jobs().inNamespace(namespace).list().getItems().stream()
                 .filter(job -> job.getMetadata().getName().startsWith("emoji-pretrain-"))
                 .filter(job -> job.getMetadata().getDeletionTimestamp() == null)
-                .max(Comparator.comparing((HasMetadata job) -> Integer.valueOf(
-                        job.getMetadata().getLabels().get("vlm-operator.io/attempt"))));
+                .max(Comparator.comparing((HasMetadata job) ->
+                        Integer.valueOf(job.getMetadata().getLabels().get("vlm-operator.io/attempt"))));
     }
 
     /** Gives a pod a node, if it has none. */

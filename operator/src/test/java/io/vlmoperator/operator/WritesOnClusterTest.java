@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.fabric8.kubernetes.client.dsl.base.PatchContext;
 import io.fabric8.kubernetes.client.dsl.base.PatchType;
-import io.vlmoperator.api.resource.Dataset;
 import io.vlmoperator.api.resource.PretrainJob;
 import io.vlmoperator.api.status.Phase;
 import java.time.Instant;
@@ -41,7 +40,9 @@ class WritesOnClusterTest extends ClusterCase {
         sleep(500);
         assertThat(writesHere()).as(stage.operator().writes().toString()).isEqualTo(before);
         assertThat(before)
-                .as("writes for a Dataset and a PretrainJob up to Running: %s", stage.operator().writes())
+                .as(
+                        "writes for a Dataset and a PretrainJob up to Running: %s",
+                        stage.operator().writes())
                 .isLessThanOrEqualTo(24);
     }
 

@@ -119,8 +119,8 @@ public final class StatusWriter {
                     new Written(status, version(answer.get().getMetadata().getResourceVersion())));
         }
         Notices.line(subject.status(), status)
-                .ifPresent(line ->
-                        LOG.infof("%s %s/%s: %s", subject.kind(), subject.namespace(), subject.name(), line));
+                .ifPresent(
+                        line -> LOG.infof("%s %s/%s: %s", subject.kind(), subject.namespace(), subject.name(), line));
         for (Notice notice : Notices.between(subject.status(), status)) {
             event(subject, notice);
         }

@@ -51,8 +51,8 @@ public final class Notices {
     public static Optional<String> line(RunStatus old, RunStatus now) {
         var before = headline(old);
         return headline(now)
-                .filter(after -> before.filter(b -> same(b, after)
-                                && old.phase().equals(now.phase()))
+                .filter(after -> before.filter(
+                                b -> same(b, after) && old.phase().equals(now.phase()))
                         .isEmpty())
                 .map(after -> now.phase().map(Phase::name).orElse("") + ", " + after.reason()
                         + (after.message() == null || after.message().isEmpty() ? "" : ": " + after.message()));
@@ -67,14 +67,16 @@ public final class Notices {
         if (s.isTrue(StatusReport.HELD)) {
             return s.condition(StatusReport.HELD);
         }
-        return s.phase().flatMap(phase -> s.condition(switch (phase) {
-            case Pending -> "Accepted";
-            case Queued -> "Queued";
-            case Starting, Running, Restarting -> "Running";
-            case Suspended -> "Suspended";
-            case Complete -> "Complete";
-            case Failed -> "Failed";
-        }));
+        return s.phase()
+                .flatMap(phase -> s.condition(
+                        switch (phase) {
+                            case Pending -> "Accepted";
+                            case Queued -> "Queued";
+                            case Starting, Running, Restarting -> "Running";
+                            case Suspended -> "Suspended";
+                            case Complete -> "Complete";
+                            case Failed -> "Failed";
+                        }));
     }
 
     private static boolean newer(RunStatus old, Attempt attempt) {

@@ -78,7 +78,9 @@ class HoldsTest {
     @Test
     void theMessageNamesTheJobsAndStaysShort() {
         assertThat(Holds.message(List.of("PretrainJob a", "SFTJob b"))).contains("in use by PretrainJob a, SFTJob b;");
-        var many = IntStream.range(0, 40).mapToObj(i -> "SFTJob " + "x".repeat(38) + i).toList();
+        var many = IntStream.range(0, 40)
+                .mapToObj(i -> "SFTJob " + "x".repeat(38) + i)
+                .toList();
         assertThat(Holds.message(many)).contains("and 35 more").hasSizeLessThan(500);
     }
 }
