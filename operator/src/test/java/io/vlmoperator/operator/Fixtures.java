@@ -218,6 +218,7 @@ public final class Fixtures {
                 null,
                 null,
                 List.of(),
-                List.of());
+                List.of(),
+                null);
     }
 }

@@ -14,6 +14,8 @@ import java.util.List;
  * @param checkpoints complete ones, newest first, at most ten
  * @param best the best checkpoint by {@code keep.best}
  * @param results scores so far
+ * @param warnings what a person should look at, newest first, at most ten lines
+ * @param skippedSteps steps of the run whose batches were left out because of a loss or a gradient; missing for none
  */
 public record ProgressReport(
         String uid,
@@ -37,7 +39,8 @@ public record ProgressReport(
         Checkpoint best,
         DatasetSummary dataset,
         List<BenchmarkResult> results,
-        List<String> warnings) {
+        List<String> warnings,
+        Long skippedSteps) {
     public static final int MAX_BYTES = 16 * 1024;
 
     public ProgressReport {

@@ -38,6 +38,10 @@ import java.util.List;
 @ValidationRule(
         value = "!has(self.pack) || self.pack.algorithm == 'None' || self.sources.all(s, !has(s.conversations))",
         message = Messages.PACK_CONVERSATIONS)
+@ValidationRule(
+        value = "!has(self.failure.nonFinite) && !has(self.failure.lossSpike)",
+        message = Messages.GUARDS,
+        fieldPath = ".failure")
 public record DatasetSpec(
         @JsonPropertyDescription("Where samples come from: read in order, then united and deduplicated.")
         @Required

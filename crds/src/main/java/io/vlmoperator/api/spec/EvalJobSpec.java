@@ -11,6 +11,10 @@ import io.fabric8.generator.annotation.ValidationRule;
 import java.util.List;
 
 /** Scores a checkpoint on benchmarks. */
+@ValidationRule(
+        value = "!has(self.failure.nonFinite) && !has(self.failure.lossSpike)",
+        message = Messages.GUARDS,
+        fieldPath = ".failure")
 public record EvalJobSpec(
         @JsonPropertyDescription("What is scored: exactly one of pretrainJob, sftJob, location and endpoint.") @Required
         Checkpoint checkpoint,

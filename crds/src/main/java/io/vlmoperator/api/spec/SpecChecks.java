@@ -106,6 +106,7 @@ public final class SpecChecks {
         select("spec.select.allOf", spec.select().allOf());
         select("spec.select.not", spec.select().not());
         pods("spec.workers", spec.workers().env(), spec.workers().tolerations());
+        require(!spec.failure().trainingOnly(), "spec.failure", Messages.GUARDS);
         built(spec);
     }
 
@@ -149,6 +150,7 @@ public final class SpecChecks {
         reference("spec.checkpoint.sftJob", checkpoint.sftJob());
         benchmarks("spec.benchmarks", spec.benchmarks());
         workers("spec.workers", spec.workers());
+        require(!spec.failure().trainingOnly(), "spec.failure", Messages.GUARDS);
         NotBuilt.eval(spec).forEach(problems::add);
         built(spec);
     }

@@ -44,6 +44,14 @@ public record Progress(
         @JsonPropertyDescription("true: a number of the step was infinite or not a number.")
         Boolean nonFinite,
 
+        @JsonPropertyDescription(
+                "Steps whose batches were left out because of a loss or a gradient (failure.nonFinite, failure.lossSpike).")
+        Long skippedSteps,
+
+        @JsonPropertyDescription("What a person should look at: the attempt's newest warning.")
+        @Size(max = Limits.SUMMARY)
+        String warning,
+
         @JsonPropertyDescription("When it was reported (RFC 3339).") @Size(max = Limits.TIME)
         String updatedAt,
 

@@ -1,6 +1,8 @@
 package io.vlmoperator.operator.model;
 
 import io.vlmoperator.api.run.ProgressReport;
+import io.vlmoperator.api.status.Progress;
+import io.vlmoperator.operator.status.Figures;
 import java.time.Instant;
 import java.util.Comparator;
 import java.util.List;
@@ -58,5 +60,19 @@ public record Observed(
     /** The newest report of this attempt. */
     public Optional<Report> report(int attempt) {
         return report.filter(r -> r.body().attempt() == attempt);
+    }
+
+    /**
+     * What an attempt warned of last, cut as {@code status.progress} has it: a replica that did not hear of it itself reads it there.
+     *
+     * @param status the old one
+     */
+    public Optional<String> warning(int attempt, RunStatus status) {
+        return report(attempt)
+                .map(told -> told.body().warnings().stream().findFirst())
+                .orElseGet(() -> status.progress()
+                        .filter(progress -> progress.attempt() != null && progress.attempt() == attempt)
+                        .map(Progress::warning))
+                .map(Figures::line);
     }
 }

@@ -380,6 +380,7 @@ final class Decision {
                         reason,
                         message,
                         reporting,
+                        ledger.running().flatMap(attempt -> observed.warning(attempt.number(), old)),
                         needsPerson,
                         ledger.attempts(),
                         ledger.restarts(),

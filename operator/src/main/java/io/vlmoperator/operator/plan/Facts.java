@@ -16,6 +16,7 @@ import java.util.Optional;
  *
  * @param reason of the stage
  * @param reporting the running attempt has reported
+ * @param warning what the running attempt warned of last
  * @param needsPerson a person must act before it goes on
  * @param source what an EvalJob scores
  */
@@ -24,6 +25,7 @@ public record Facts(
         Reason reason,
         String message,
         boolean reporting,
+        Optional<String> warning,
         boolean needsPerson,
         List<Attempt> attempts,
         Restarts restarts,

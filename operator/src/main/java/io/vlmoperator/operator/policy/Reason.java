@@ -39,6 +39,8 @@ public enum Reason {
     Running,
     /** The newest attempt reports progress. */
     Reporting,
+    /** It reports progress, and something that a person should look at: a step without an update, a loss spike, a damaged checkpoint. */
+    TrainingWarning,
     /** A failed attempt will be followed by another after a pause. */
     BackingOff,
     /** Workers of an earlier attempt are still ending. */

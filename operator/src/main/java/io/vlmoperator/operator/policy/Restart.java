@@ -7,10 +7,11 @@ import io.vlmoperator.api.status.TrainingStatus.Restarts;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * Whether and when a failed attempt is followed by another: two budgets, refilled by every new durable checkpoint; a pause that doubles
- * from 2 s to 5 min; errors of configuration are never tried again.
+ * from 2 s to 5 min; errors of configuration are never tried again, and what follows from data and weights alone not when it came twice.
  */
 public final class Restart {
     static final Duration FIRST_PAUSE = Duration.ofSeconds(2);
@@ -52,6 +53,12 @@ public final class Restart {
         if (failure == FailureClass.Configuration) {
             return new Verdict.GiveUp(reasonOf(failed), text(failed));
         }
+        if (attempts.size() > 1 && again(attempts.get(attempts.size() - 2), failed)) {
+            return new Verdict.GiveUp(
+                    reasonOf(failed),
+                    text(failed) + " (attempts "
+                            + attempts.get(attempts.size() - 2).number() + " and " + failed.number() + " ended alike)");
+        }
         if (used.user() > limits.maxRestarts()) {
             return new Verdict.GiveUp(
                     Reason.RestartBudgetExceeded,
@@ -64,6 +71,19 @@ public final class Restart {
                             + text(failed));
         }
         return new Verdict.Retry(Instant.parse(failed.endedAt()).plus(pause(attempts, used)));
+    }
+
+    /** A run is exact: the same end from the same checkpoint, by the data or by the numbers, comes a third time. */
+    private static boolean again(Attempt before, Attempt failed) {
+        var reason = failed.reason();
+        return (Reason.InvalidData.name().equals(reason)
+                        || Reason.NonFinite.name().equals(reason))
+                && reason.equals(before.reason())
+                && Objects.equals(failed.exitCode(), before.exitCode())
+                && Objects.equals(failed.resumedFrom(), before.resumedFrom())
+                && failed.message() != null
+                && !failed.message().isBlank()
+                && failed.message().equals(before.message());
     }
 
     static Duration pause(List<Attempt> attempts, Restarts used) {

@@ -180,7 +180,13 @@ public final class ProgressService {
             return true;
         }
         var old = before.get().body();
-        return !Objects.equals(latest(old), latest(now)) || !Objects.equals(old.best(), now.best());
+        return !Objects.equals(latest(old), latest(now))
+                || !Objects.equals(old.best(), now.best())
+                || !Objects.equals(warning(old), warning(now));
+    }
+
+    private static String warning(ProgressReport report) {
+        return report.warnings().isEmpty() ? null : report.warnings().getFirst();
     }
 
     private static Long latest(ProgressReport report) {

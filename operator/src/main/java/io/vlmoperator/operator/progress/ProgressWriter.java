@@ -143,6 +143,8 @@ public final class ProgressWriter implements AutoCloseable {
                 Figures.readable(r.dataWait()),
                 r.etaSeconds(),
                 r.nonFinite(),
+                r.skippedSteps(),
+                r.warnings().isEmpty() ? null : Figures.line(r.warnings().getFirst()),
                 at.truncatedTo(ChronoUnit.SECONDS).toString(),
                 leads ? null : newest(r));
     }

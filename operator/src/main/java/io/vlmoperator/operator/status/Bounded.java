@@ -20,8 +20,8 @@ import java.util.function.UnaryOperator;
  * still too long, what matters least goes first. What is left out is in storage.
  */
 public final class Bounded {
-    /** Room is left for {@code progress} (at most 1,100 bytes), which another manager writes. */
-    public static final int MAX_BYTES = 8 * 1024 - 1200;
+    /** Room is left for {@code progress} (at most 1,800 bytes), which another manager writes. */
+    public static final int MAX_BYTES = 8 * 1024 - 1900;
 
     /** Shorter than the schema's limits, so that a usual status needs no further cuts. */
     static final int NAME = 64;

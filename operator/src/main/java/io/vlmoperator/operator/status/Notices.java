@@ -37,6 +37,14 @@ public final class Notices {
             }
         }
         turn(old, now, "Accepted", "False", true, notices);
+        now.condition("Progressing")
+                .filter(c -> Reason.TrainingWarning.name().equals(c.reason()))
+                .filter(c -> old.condition("Progressing")
+                        .filter(o ->
+                                c.reason().equals(o.reason()) && c.message().equals(o.message()))
+                        .isEmpty())
+                .map(c -> new Notice(Reason.TrainingWarning, c.message(), true))
+                .ifPresent(notices::add);
         turn(old, now, "Suspended", "True", false, notices);
         turn(old, now, StatusReport.HELD, "True", true, notices);
         turn(old, now, "Complete", "True", false, notices);

@@ -83,8 +83,8 @@ public final class StatusReport {
         list.put(
                 "Progressing",
                 reporting,
-                reporting ? Reason.Reporting : reason,
-                reporting ? "" : running ? "Waiting for the first report" : message);
+                reporting ? facts.warning().isPresent() ? Reason.TrainingWarning : Reason.Reporting : reason,
+                reporting ? facts.warning().orElse("") : running ? "Waiting for the first report" : message);
         if (subject.work() instanceof Work.TrainingWork) {
             facts.checkpoints()
                     .ifPresentOrElse(

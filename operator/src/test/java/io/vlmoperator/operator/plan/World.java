@@ -178,6 +178,8 @@ final class World {
                         null,
                         null,
                         null,
+                        null,
+                        null,
                         now.toString(),
                         told)),
                 s.checkpoints(),

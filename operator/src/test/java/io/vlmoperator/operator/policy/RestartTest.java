@@ -17,7 +17,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 class RestartTest {
     private static final Instant END = Instant.parse("2026-01-01T01:00:00Z");
-    private static final Failure LIMITS = new Failure(2, 4, null, null, null, null);
+    private static final Failure LIMITS = new Failure(2, 4, null, null, null, null, null, null);
 
     private static Attempt failed(int number, Reason reason) {
         return new Attempt(
@@ -96,5 +96,52 @@ class RestartTest {
         }
         assertThat(Restart.pause(fenced, new Restarts(0, 0, 10))).isEqualTo(Duration.ofMinutes(5));
         assertThat(Restart.after(fenced, new Restarts(0, 0, 10), LIMITS)).isInstanceOf(Verdict.Retry.class);
+    }
+
+    private static Attempt told(int number, Reason reason, String message, Long resumedFrom) {
+        var exit = reason == Reason.InvalidData ? 65 : 80;
+        return new Attempt(
+                number,
+                "2026-01-01T00:00:00Z",
+                END.toString(),
+                reason.failureClass().name(),
+                reason.name(),
+                message,
+                exit,
+                "n",
+                null,
+                resumedFrom,
+                1,
+                null);
+    }
+
+    @Test
+    void theSameEndTwiceIsFinalAndSaysWhatIsWrong() {
+        for (Reason reason : List.of(Reason.InvalidData, Reason.NonFinite)) {
+            var twice = List.of(told(4, reason, "no rows", 6L), told(5, reason, "no rows", 6L));
+            assertThat(Restart.after(twice, new Restarts(2, 0, 2), LIMITS))
+                    .as(reason.name())
+                    .isEqualTo(new Verdict.GiveUp(reason, reason + ": no rows (attempts 4 and 5 ended alike)"));
+        }
+    }
+
+    @Test
+    void anotherMessageAnotherCheckpointOrAnotherReasonIsTriedAgain() {
+        var first = told(1, Reason.InvalidData, "shard 3 is cut", 6L);
+        for (Attempt second : List.of(
+                told(2, Reason.InvalidData, "shard 4 is cut", 6L),
+                told(2, Reason.InvalidData, "shard 3 is cut", 9L),
+                told(2, Reason.InvalidData, "shard 3 is cut", null),
+                told(2, Reason.NonFinite, "shard 3 is cut", 6L))) {
+            assertThat(Restart.after(List.of(first, second), new Restarts(2, 0, 2), LIMITS))
+                    .as("%s after %s", second, first)
+                    .isInstanceOf(Verdict.Retry.class);
+        }
+        var silent = List.of(told(1, Reason.InvalidData, "", null), told(2, Reason.InvalidData, "", null));
+        assertThat(Restart.after(silent, new Restarts(2, 0, 2), LIMITS)).isInstanceOf(Verdict.Retry.class);
+        var killed = List.of(failed(1, Reason.Killed), failed(2, Reason.Killed));
+        assertThat(Restart.after(killed, new Restarts(0, 2, 2), LIMITS))
+                .as("kills say the same each time and are nobody's fault")
+                .isInstanceOf(Verdict.Retry.class);
     }
 }

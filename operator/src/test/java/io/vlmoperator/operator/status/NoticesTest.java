@@ -120,4 +120,21 @@ class NoticesTest {
                 Optional.empty(),
                 List.of(condition));
     }
+
+    @Test
+    void eachNewWarningOfARunIsOneEvent() {
+        var quiet = status(List.of(attempt(1, null)), condition("Progressing", "True", Reason.Reporting));
+        var warned = status(List.of(attempt(1, null)), warning("step 12 was skipped"));
+        var again = status(List.of(attempt(1, null)), warning("step 19 was skipped"));
+        var expected = new Notices.Notice(Reason.TrainingWarning, "step 12 was skipped", true);
+        assertThat(Notices.between(quiet, warned)).containsExactly(expected);
+        assertThat(Notices.between(warned, warned)).isEmpty();
+        assertThat(Notices.between(warned, again))
+                .containsExactly(new Notices.Notice(Reason.TrainingWarning, "step 19 was skipped", true));
+        assertThat(Notices.between(again, quiet)).isEmpty();
+    }
+
+    private static Condition warning(String message) {
+        return new Condition("Progressing", "True", 1L, "2026-01-01T00:00:00Z", Reason.TrainingWarning.name(), message);
+    }
 }

@@ -22,6 +22,7 @@ import java.util.regex.Pattern;
  * @param model sizes
  * @param trained parts in the flat buffers
  * @param parameters trained ones, in the order of the flat buffers
+ * @param guarded what the guards of loss and gradient saw and left out; missing for nothing
  */
 public record Manifest(
         Integer formatVersion,
@@ -37,7 +38,8 @@ public record Manifest(
         ModelConfig model,
         List<Part> trained,
         List<Piece> parameters,
-        List<FileEntry> files) {
+        List<FileEntry> files,
+        Guarded guarded) {
     public static final int FORMAT_VERSION = 1;
     static final long MAX_BYTES = 64L << 20;
     private static final int MAX_LAYERS = 10_000;
@@ -57,6 +59,30 @@ public record Manifest(
     public record Piece(String name, List<Long> shape) {
         long count() {
             return shape.stream().reduce(1L, Math::multiplyExact);
+        }
+    }
+
+    /**
+     * Steps whose batches updated nothing.
+     *
+     * @param from first one
+     * @param to last one
+     */
+    public record Range(long from, long to) {}
+
+    /**
+     * @param nonFinites steps whose loss or gradient was no number
+     * @param spikes steps skipped for a loss far above those before
+     * @param skipped steps left out, ascending
+     * @param losses of the newest steps, oldest first, as many as the rule compares with
+     */
+    public record Guarded(int nonFinites, int spikes, List<Range> skipped, List<Double> losses) {
+        /** Of a run in which nothing happened and nobody compares losses. */
+        public static final Guarded NOTHING = new Guarded(0, 0, List.of(), List.of());
+
+        public Guarded {
+            skipped = skipped == null ? List.of() : List.copyOf(skipped);
+            losses = losses == null ? List.of() : List.copyOf(losses);
         }
     }
 

@@ -128,6 +128,11 @@ public final class ModelLoader {
         new CheckpointReader(source.folder(), source.manifest().orElseThrow()).readMoments(weights, targets);
     }
 
+    /** Fills the weights of an open model, as {@link #open} does for a new one; whoever computes with rounded copies makes them anew. */
+    public static void readWeights(Source source, Weights weights) throws IOException {
+        new CheckpointReader(source.folder(), source.manifest().orElseThrow()).readWeights(weights);
+    }
+
     private static String run(RunFolder run) {
         try {
             return run.complete().isEmpty()

@@ -176,7 +176,8 @@ record Stage(
                 null,
                 dataset.orElse(null),
                 results,
-                List.of());
+                List.of(),
+                null);
     }
 
     static String percent(long done, long total) {

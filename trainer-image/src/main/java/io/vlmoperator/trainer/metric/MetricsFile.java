@@ -3,6 +3,7 @@ package io.vlmoperator.trainer.metric;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vlmoperator.trainer.Json;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -70,14 +71,25 @@ public final class MetricsFile implements AutoCloseable {
         }
     }
 
-    /** Appends one record. */
+    /** Appends one record; numbers that JSON can't say are left out. */
     public void write(StepRecord step) throws IOException {
-        byte[] json = Json.bytes(step);
+        byte[] json = bytes(step);
         ByteBuffer line =
                 ByteBuffer.allocate(json.length + 1).put(json).put((byte) '\n').flip();
         while (line.hasRemaining()) {
             channel.write(line);
         }
+    }
+
+    private static byte[] bytes(StepRecord step) {
+        if (Double.isFinite(step.loss()) && Double.isFinite(step.gradientNorm())) {
+            return Json.bytes(step);
+        }
+        ObjectNode tree = (ObjectNode) Json.tree(step);
+        tree.properties()
+                .removeIf(field -> field.getValue().isDouble()
+                        && !Double.isFinite(field.getValue().doubleValue()));
+        return Json.bytes(tree);
     }
 
     @Override

@@ -36,7 +36,8 @@ public final class Reports {
                 details.best(),
                 null,
                 List.of(),
-                details.warnings());
+                details.warnings(),
+                details.skippedSteps());
     }
 
     private static Double finite(double value) {
@@ -66,7 +67,8 @@ public final class Reports {
                 r.best(),
                 r.dataset(),
                 r.results(),
-                r.warnings());
+                r.warnings(),
+                r.skippedSteps());
     }
 
     /** The report as JSON of at most {@link ProgressReport#MAX_BYTES} bytes. */
@@ -94,7 +96,8 @@ public final class Reports {
                     r.best(),
                     entries > 0 ? r.dataset() : null,
                     first(r.results(), 3 * entries),
-                    first(r.warnings(), entries));
+                    first(r.warnings(), entries),
+                    r.skippedSteps());
             byte[] json = Json.bytes(shorter);
             if (json.length <= ProgressReport.MAX_BYTES || entries == 0) {
                 return json;

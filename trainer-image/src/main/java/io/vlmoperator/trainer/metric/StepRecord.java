@@ -14,6 +14,8 @@ import java.util.Locale;
  * @param dataWait share of the step spent waiting for data, 0 to 1
  * @param seconds of the step
  * @param memoryMiB resident memory of this process
+ * @param skipped why the step updated nothing; null for one that did
+ * @param rewoundTo step of the checkpoint that the weights went back to; null where they did not
  */
 public record StepRecord(
         long step,
@@ -27,13 +29,15 @@ public record StepRecord(
         double dataWait,
         double seconds,
         long etaSeconds,
-        long memoryMiB) {
+        long memoryMiB,
+        String skipped,
+        Long rewoundTo) {
 
     /** The line that a person reads. */
     public String line() {
         return String.format(
                 Locale.ROOT,
-                "step %d/%d  loss %.4f  norm %.3f  lr %.2e  %,.0f tok/s  mfu %.1f%%  data wait %.1f%%  %d MiB  eta %s",
+                "step %d/%d  loss %.4f  norm %.3f  lr %.2e  %,.0f tok/s  mfu %.1f%%  data wait %.1f%%  %d MiB  eta %s%s",
                 step,
                 steps,
                 loss,
@@ -43,7 +47,8 @@ public record StepRecord(
                 100 * mfu,
                 100 * dataWait,
                 memoryMiB,
-                duration(etaSeconds));
+                duration(etaSeconds),
+                rewoundTo != null ? "  rewound to " + rewoundTo : skipped != null ? "  skipped" : "");
     }
 
     static String duration(long seconds) {

@@ -9,8 +9,10 @@ import java.util.Optional;
 /** What is known of a run so far, for its last words whenever they are due. Safe for use by several threads. */
 public final class RunFacts {
     private static final int MAX_WARNINGS = 10;
+    private static final int MAX_LINE = 400;
 
     private long step;
+    private long skippedSteps;
     private Optional<Long> resumedFrom = Optional.empty();
     private List<Checkpoint> checkpoints = List.of();
     private Optional<Checkpoint> best = Optional.empty();
@@ -35,11 +37,23 @@ public final class RunFacts {
         export = Optional.of(value);
     }
 
-    /** Adds a line for the status, once; the first {@value #MAX_WARNINGS} are kept. */
+    /** Adds a line for the status, once; the newest {@value #MAX_WARNINGS} are kept. */
     public synchronized void warn(String line) {
-        if (warnings.size() < MAX_WARNINGS && !warnings.contains(line)) {
-            warnings.add(line.length() > 400 ? line.substring(0, 400) : line);
+        String cut = line.length() > MAX_LINE ? line.substring(0, MAX_LINE) : line;
+        warnings.remove(cut);
+        warnings.addFirst(cut);
+        while (warnings.size() > MAX_WARNINGS) {
+            warnings.removeLast();
         }
+    }
+
+    synchronized void skipped(long steps) {
+        skippedSteps = steps;
+    }
+
+    /** Steps whose batches were left out. */
+    public synchronized long skippedSteps() {
+        return skippedSteps;
     }
 
     /** Completed steps. */
@@ -65,6 +79,7 @@ public final class RunFacts {
         return export;
     }
 
+    /** Newest first. */
     public synchronized List<String> warnings() {
         return List.copyOf(warnings);
     }

@@ -155,13 +155,13 @@ public final class SaveBench {
             double[] waited = new double[rounds];
             step();
             copy();
-            saver.save(step, 0, 1);
+            saver.save(step, 0, 1, Optional.empty());
             saver.finish();
             for (int round = 0; round < rounds; round++) {
                 plain[round] = (step() + step()) / 2;
                 copy[round] = copy();
                 long start = System.nanoTime();
-                saver.save(step, 0, 1);
+                saver.save(step, 0, 1, Optional.empty());
                 stall[round] = millis(start);
                 int steps = 0;
                 boolean complete = false;
@@ -177,7 +177,7 @@ public final class SaveBench {
                 ratio[round] = stall[round] / copy[round];
                 step();
                 start = System.nanoTime();
-                saver.save(step, 0, 1);
+                saver.save(step, 0, 1, Optional.empty());
                 saver.finish();
                 waited[round] = millis(start);
                 log.accept(

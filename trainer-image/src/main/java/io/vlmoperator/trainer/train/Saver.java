@@ -116,6 +116,7 @@ final class Saver implements AutoCloseable {
         private final long step;
         private final long tokens;
         private final double loss;
+        private final Optional<Manifest.Guarded> guarded;
         private final long began = System.nanoTime();
         private final AtomicLong busyNanos = new AtomicLong();
         private long stallNanos;
@@ -125,10 +126,11 @@ final class Saver implements AutoCloseable {
 
         private boolean publishing;
 
-        private Flight(long step, long tokens, double loss) {
+        private Flight(long step, long tokens, double loss, Optional<Manifest.Guarded> guarded) {
             this.step = step;
             this.tokens = tokens;
             this.loss = loss;
+            this.guarded = guarded;
         }
 
         /** Counts the time that the task takes. */
@@ -196,12 +198,12 @@ final class Saver implements AutoCloseable {
     }
 
     /** Copies the state of a completed step; waits for the save before this one first. */
-    void save(long step, long tokens, double loss) {
+    void save(long step, long tokens, double loss, Optional<Manifest.Guarded> guarded) {
         long start = System.nanoTime();
         finish();
         watchdog.begin("saving step " + step, limit);
         staging.take(state);
-        Flight next = new Flight(step, tokens, loss);
+        Flight next = new Flight(step, tokens, loss, guarded);
         Callable<Manifest.FileEntry> part =
                 next.timed(() -> writer.writePart(step, communicator.rank(), communicator.world(), staging.shards()));
         if (fence.isPresent() && communicator.world() == 1) {
@@ -376,7 +378,8 @@ final class Saver implements AutoCloseable {
                 model.weights().trained().stream()
                         .map(p -> new Manifest.Piece(p.name(), p.shape()))
                         .toList(),
-                files);
+                files,
+                save.guarded.orElse(null));
         String digest = writer.publish(owner, manifest);
         Checkpoint checkpoint = describe(manifest, digest);
         known.put(save.step, checkpoint);

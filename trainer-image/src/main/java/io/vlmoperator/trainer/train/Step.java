@@ -1,6 +1,5 @@
 package io.vlmoperator.trainer.train;
 
-import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.dist.Buffer;
 import io.vlmoperator.trainer.dist.Communicator;
@@ -10,6 +9,7 @@ import io.vlmoperator.trainer.op.FusedAdamW;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Tape;
 import io.vlmoperator.trainer.op.Tensor;
+import java.util.Optional;
 
 /**
  * One optimizer step: accumulate the gradients of this rank's micro-batches, reduce them over all ranks, clip, update.
@@ -48,17 +48,20 @@ final class Step {
      * @param loss of the global batch
      * @param norm of its gradient, before clipping
      * @param flops of this rank
+     * @param verdict whether anything was updated
      */
-    record Result(boolean stopped, StepTotals totals, double loss, double norm, double flops) {}
+    record Result(boolean stopped, StepTotals totals, double loss, double norm, double flops, Guard.Verdict verdict) {}
 
     private record Accumulated(StepTotals totals, double flops) {}
 
     /**
      * @param number of steps completed before
      * @param save ask all ranks for a checkpoint after this step
+     * @param guard judges loss and norm before anything is changed
      * @throws TrainerException NonFinite before anything was changed
      */
-    Result run(Loader loader, int microBatches, Flops flops, long number, double learningRate, boolean save) {
+    Result run(
+            Loader loader, int microBatches, Flops flops, long number, double learningRate, boolean save, Guard guard) {
         try (Scope scope = Scope.open()) {
             Tensor gradients = model.weights().gradients();
             scope.ops().zero(gradients);
@@ -66,7 +69,8 @@ final class Step {
             StepTotals totals =
                     StepTotals.sum(communicator.allGather(own.totals().encode()));
             if (totals.stop()) {
-                return new Result(true, totals, Double.NaN, Double.NaN, own.flops());
+                return new Result(
+                        true, totals, Double.NaN, Double.NaN, own.flops(), new Guard.Verdict.Update(Optional.empty()));
             }
             communicator.allReduceSum(Buffer.floats(gradients.address())).await();
             double divisor = Math.max(1, byTokens ? totals.targets() : totals.microBatches());
@@ -74,10 +78,12 @@ final class Step {
             double loss = (byTokens ? totals.lossSum() : totals.meanSum()) / divisor;
             Tensor norm = scope.ops().norm(gradients);
             float normValue = norm.item();
-            requireFinite(loss, normValue, number + 1);
-            optimizer.update(learningRate, number + 1, norm, clip);
-            model.weights().updated();
-            return new Result(false, totals, loss, normValue, own.flops());
+            Guard.Verdict verdict = guard.judge(number + 1, loss, normValue);
+            if (verdict instanceof Guard.Verdict.Update) {
+                optimizer.update(learningRate, number + 1 - guard.skippedSteps(), norm, clip);
+                model.weights().updated();
+            }
+            return new Result(false, totals, loss, normValue, own.flops(), verdict);
         }
     }
 
@@ -104,14 +110,5 @@ final class Step {
                     false));
         }
         return new Accumulated(totals, operations);
-    }
-
-    private static void requireFinite(double loss, double norm, long step) {
-        if (!Double.isFinite(loss) || !Double.isFinite(norm)) {
-            throw new TrainerException(
-                    ExitCode.NonFinite,
-                    "step " + step + ": loss " + loss + ", gradient norm " + norm
-                            + "; the weights were not changed. Lower optimizer.learningRate or lengthen the warm-up");
-        }
     }
 }

@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 
 /** Turns a step into its record and writes it to all places; on ranks other than 0 it only keeps the numbers. */
 final class StepLog implements AutoCloseable {
@@ -50,7 +51,14 @@ final class StepLog implements AutoCloseable {
     }
 
     StepRecord record(
-            long step, Step.Result result, double learningRate, long tokens, double seconds, double peak, double waited)
+            long step,
+            Step.Result result,
+            OptionalLong rewoundTo,
+            double learningRate,
+            long tokens,
+            double seconds,
+            double peak,
+            double waited)
             throws IOException {
         lastLoss = result.loss();
         meanSeconds = meanSeconds == 0 ? seconds : meanSeconds + NEWEST * (seconds - meanSeconds);
@@ -66,7 +74,13 @@ final class StepLog implements AutoCloseable {
                 Math.min(1, waited / seconds),
                 seconds,
                 Math.round((steps - step) * meanSeconds),
-                residentMiB());
+                residentMiB(),
+                switch (result.verdict()) {
+                    case Guard.Verdict.Update ignored -> null;
+                    case Guard.Verdict.Skip skip -> skip.cause().name();
+                    case Guard.Verdict.Rewind ignored -> Guard.Cause.NonFinite.name();
+                },
+                rewoundTo.isPresent() ? rewoundTo.getAsLong() : null);
         if (metrics.isPresent()) {
             checkFence();
             metrics.get().write(record);

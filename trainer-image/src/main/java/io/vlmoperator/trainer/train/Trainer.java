@@ -37,6 +37,7 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.OptionalLong;
 import java.util.function.Consumer;
 
 /** Runs a PretrainJob or an SFTJob on one rank, from its newest checkpoint or from the start, to the end of its schedule. */
@@ -127,8 +128,10 @@ public final class Trainer {
                 }
                 byte[] tokenizerFile = Files.readAllBytes(built.tokenizer());
                 long tokens = 0;
+                Optional<Manifest.Guarded> guarded = Optional.empty();
                 if (start.step() > 0) {
                     Manifest manifest = start.source(run).manifest().orElseThrow();
+                    guarded = Optional.ofNullable(manifest.guarded());
                     ModelLoader.readMoments(start.source(run), model.weights(), state(model, optimizer, 0, 1));
                     tokens = manifest.tokens();
                 }
@@ -137,7 +140,8 @@ public final class Trainer {
                 try (Saver saver = new Saver(context, run, fence, model, own, tokenizerFile, stepLimit, scope)) {
                     saver.resume(start.step());
                     context.facts().resumed(start.step());
-                    loop(model, optimizer, rows, saver, fence, start.step(), tokens);
+                    Guard guard = new Guard(spec.failure(), guarded);
+                    loop(model, optimizer, rows, saver, fence, start.step(), tokens, guard);
                     savedStep = saver.savedStep();
                 }
                 if (fence.isPresent()) {
@@ -237,7 +241,8 @@ public final class Trainer {
             Saver saver,
             Optional<RunFolder.Fence> fence,
             long resumed,
-            long tokensBefore)
+            long tokensBefore,
+            Guard guard)
             throws IOException {
         int global = spec.batch().globalSize();
         long steps = steps(spec.schedule().stopAfter(), global, rows);
@@ -278,35 +283,58 @@ public final class Trainer {
                 double learningRate = spec.optimizer().learningRate() * rate.factor(number);
                 profile.begin(number + 1);
                 long began = System.nanoTime();
-                Step.Result result = step.run(loader, share.count(), flops, number, learningRate, save);
+                Step.Result result = step.run(loader, share.count(), flops, number, learningRate, save, guard);
                 if (result.stopped()) {
-                    stop(saver, number, tokens, stepLog.lastLoss());
+                    stop(saver, number, tokens, stepLog.lastLoss(), guard);
                 }
-                tokens += result.totals().tokens();
+                OptionalLong rewoundTo = OptionalLong.empty();
+                switch (result.verdict()) {
+                    case Guard.Verdict.Update update -> {
+                        tokens += result.totals().tokens();
+                        update.spike().ifPresent(this::warn);
+                    }
+                    case Guard.Verdict.Skip skip -> warn(skip.why());
+                    case Guard.Verdict.Rewind rewind -> {
+                        saver.finish();
+                        long back = saver.savedStep();
+                        context.watchdog().begin("rewinding to step " + back, stepLimit.multipliedBy(2));
+                        tokens = Rewinding.to(
+                                back, run, model, state(model, optimizer, 0, 1), guard, number + 1, rewind.what());
+                        warn(rewind.what() + "; rewound to step " + back + ", the batches of steps " + (back + 1)
+                                + " to " + (number + 1) + " are left out");
+                        rewoundTo = OptionalLong.of(back);
+                    }
+                }
+                context.facts().skipped(guard.skippedSteps());
                 long nanos = System.nanoTime() - began;
                 profile.end(number + 1, began, nanos);
                 double seconds = nanos / 1e9;
                 context.facts().completed(number + 1);
                 StepRecord record = stepLog.record(
-                        number + 1, result, learningRate, tokens, seconds, peak, loader.takeWaited() / 1e9);
+                        number + 1, result, rewoundTo, learningRate, tokens, seconds, peak, loader.takeWaited() / 1e9);
                 boolean complete = saver.edge();
                 boolean last = number + 1 == steps;
                 if (last
                         || result.totals().save()
                         || (number + 1) % spec.checkpoints().everySteps() == 0) {
                     complete |= saver.inFlight().isPresent();
-                    saver.save(number + 1, tokens, result.loss());
+                    saver.save(number + 1, tokens, result.loss(), guard.state());
                 }
                 if (last) {
                     complete |= saver.finish();
                 }
-                report(record, complete);
+                report(record, complete || record.skipped() != null);
             }
         } catch (TrainerException e) {
             keepWhatIsWritten(saver, e);
             throw e;
         }
         context.watchdog().begin("the export", stepLimit.multipliedBy(2));
+    }
+
+    private void warn(String line) {
+        log("WARNING " + line);
+        context.facts().warn(line);
     }
 
     private void report(StepRecord record, boolean now) {
@@ -334,7 +362,8 @@ public final class Trainer {
                     facts.best().orElse(null),
                     null,
                     List.of(),
-                    facts.warnings());
+                    facts.warnings(),
+                    facts.skippedSteps() == 0 ? null : facts.skippedSteps());
             context.progress()
                     .report(Reports.training(record, facts.resumedFrom().orElse(0L), details), now);
         }
@@ -372,13 +401,13 @@ public final class Trainer {
     }
 
     /** Some rank has to end: all decide alike whether there is time to save, then all end. */
-    private void stop(Saver saver, long completed, long tokens, double loss) {
+    private void stop(Saver saver, long completed, long tokens, double loss, Guard guard) {
         // First what is being written: it is nearer to its end than anything else.
         if (saver.inFlight().isPresent() && enoughTime(saver)) {
             saver.finish();
         }
         if (completed > saver.savedStep() && saver.inFlight().isEmpty() && enoughTime(saver)) {
-            saver.save(completed, tokens, loss);
+            saver.save(completed, tokens, loss, guard.state());
             saver.finish();
         }
         String why = context.stop().requested().map(StopSignal.Request::why).orElse("another worker has to end");

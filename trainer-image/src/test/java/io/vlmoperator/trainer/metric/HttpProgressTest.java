@@ -31,7 +31,7 @@ import org.junit.jupiter.api.io.TempDir;
 class HttpProgressTest {
     private static final ProgressReport EMPTY = new ProgressReport(
             null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
-            null, null, null, null);
+            null, null, null, null, null);
 
     @TempDir
     Path folder;
@@ -172,7 +172,8 @@ class HttpProgressTest {
                 null,
                 null,
                 null,
-                java.util.Collections.nCopies(40, "w".repeat(5000)));
+                java.util.Collections.nCopies(40, "w".repeat(5000)),
+                null);
         byte[] json = Reports.bounded(Reports.training(MetricsFileTest.record(3, 1), 0, details));
         assertThat(json.length).isLessThanOrEqualTo(ProgressReport.MAX_BYTES);
         assertThat(new ObjectMapper().readTree(json).path("step").asInt()).isEqualTo(3);

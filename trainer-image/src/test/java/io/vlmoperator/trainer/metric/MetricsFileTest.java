@@ -18,7 +18,7 @@ class MetricsFileTest {
     Path folder;
 
     static StepRecord record(long step, double loss) {
-        return new StepRecord(step, 10, loss, 1, 1e-3, step * 100, 1000, 0.4, 0.01, 0.1, 3, 300);
+        return new StepRecord(step, 10, loss, 1, 1e-3, step * 100, 1000, 0.4, 0.01, 0.1, 3, 300, null, null);
     }
 
     @Test

@@ -22,6 +22,7 @@ import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
 
@@ -41,6 +42,8 @@ final class TinyRun {
     int intermediateSize = 32;
     int stepDeadlineSeconds = 1800;
     String uid = "uid-1";
+    String failure = "{}";
+    Poison poison = Poison.NONE;
     String optimizer = "{\"learningRate\":0.01}";
     String normalization = "Tokens";
     Faults faults = Faults.NONE;
@@ -69,14 +72,15 @@ final class TinyRun {
                 "optimizer":OPTIMIZER,"schedule":{"warmupRatio":0.1,"stopAfter":{"steps":STEPS}},
                 "loss":{"normalization":"NORM"},"precision":"Float32","output":{"location":"file://ROOT/run"},
                 "checkpoints":{"everySteps":EVERY,"keep":{"last":2,"best":{"count":1,"metric":{"loss":{}}}}},
-                "failure":{"stepDeadlineSeconds":DEADLINE}}""".replace("ROOT", root.toString())
+                "failure":FAILURE}""".replace("ROOT", root.toString())
                 .replace("INNER", Integer.toString(intermediateSize))
-                .replace("DEADLINE", Integer.toString(stepDeadlineSeconds))
                 .replace("MICRO", Integer.toString(microSize))
                 .replace("STEPS", Integer.toString(steps))
                 .replace("EVERY", Integer.toString(everySteps))
                 .replace("NORM", normalization)
-                .replace("OPTIMIZER", optimizer);
+                .replace("OPTIMIZER", optimizer)
+                .replace("FAILURE", failure.replaceFirst(
+                        "\\{", "{\"stepDeadlineSeconds\":" + stepDeadlineSeconds + (failure.equals("{}") ? "" : ",")));
         return new FrozenJob(
                 1,
                 Kind.PretrainJob,
@@ -133,7 +137,8 @@ final class TinyRun {
                             (j, model, tokenizer) -> new MadeUp(
                                     model.projector().tokensPerImage(),
                                     SpecDigest.training(job).batch().globalSize(),
-                                    stepMillis),
+                                    stepMillis,
+                                    poison),
                             progress,
                             stop,
                             watchdog,
@@ -171,8 +176,18 @@ final class TinyRun {
         }
     }
 
+    /**
+     * Data that go wrong.
+     *
+     * @param pixels steps (from 0) one row of which has pixels that are no numbers
+     * @param labels steps whose answers are other ones than always
+     */
+    record Poison(Set<Long> pixels, Set<Long> labels) {
+        static final Poison NONE = new Poison(Set.of(), Set.of());
+    }
+
     /** Rows that are a function of step and place only. */
-    record MadeUp(int tokensPerImage, int globalSize, int stepMillis) implements RowSource {
+    record MadeUp(int tokensPerImage, int globalSize, int stepMillis, Poison poison) implements RowSource {
         @Override
         public long rows() {
             return ROWS;
@@ -204,12 +219,16 @@ final class TinyRun {
                     int at = r * length + t;
                     boolean image = t >= 1 && t <= tokensPerImage;
                     boolean answer = t == tokensPerImage + 1;
-                    ids[at] = image ? Batch.IMAGE : answer ? 100 + shade : t == 0 ? 1 : 2;
+                    int right = poison.labels().contains(step) ? 1900 + r : 100 + shade;
+                    ids[at] = image ? Batch.IMAGE : answer ? right : t == 0 ? 1 : 2;
                     // Some rows have one target more, so that micro-batches are uneven.
                     labels[at] = answer || (t == length - 1 && shade == 0) ? ids[at] : Batch.IGNORE;
                     positions[at] = t;
                 }
                 starts[r + 1] = (r + 1) * length;
+                if (from + r == globalSize - 1 && poison.pixels().contains(step)) {
+                    pixels[r * 3 * IMAGE_SIZE * IMAGE_SIZE + 5] = Float.NaN;
+                }
             }
             return new Batch(ids, labels, positions, starts, pixels, rows, IMAGE_SIZE);
         }

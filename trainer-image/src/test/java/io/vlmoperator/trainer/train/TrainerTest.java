@@ -86,7 +86,7 @@ class TrainerTest {
                     ModelLoader.open(ModelLoader.find(export, Optional.empty()), Set.of(), OptionalInt.empty(), scope);
             ModelLoader.Loaded saved = ModelLoader.open(
                     ModelLoader.find(run.run(), Optional.empty()), Set.of(), OptionalInt.empty(), scope);
-            var batch = new TinyRun.MadeUp(1, 8, 0).rows(1000, 0, 8);
+            var batch = new TinyRun.MadeUp(1, 8, 0, TinyRun.Poison.NONE).rows(1000, 0, 8);
             float loss = exported.model().lossSum(batch, scope).item();
             assertThat(loss).isEqualTo(saved.model().lossSum(batch, scope).item());
             assertThat(loss / batch.targets()).isLessThan(1.0f);
