@@ -16,6 +16,7 @@ final class Messages {
             "tokensPerImage exceeds the vision encoder's grid: it can be at most (imageSize / patchSize) squared";
     static final String CONTEXT =
             "contextLength must be larger than tokensPerImage: one image and its text must fit into a row";
+    static final String DUPLICATE_DISTANCE = "is for duplicateImages: Perceptual";
     static final String SELECT_FORM = "give exactly one of uidList and score";
     static final String LANGUAGE_FORM =
             "give exactly one of location (a Hugging Face folder) and config (sizes for a start from random weights)";

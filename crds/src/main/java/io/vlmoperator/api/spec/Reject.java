@@ -4,8 +4,13 @@ import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.generator.annotation.Default;
 import io.fabric8.generator.annotation.Max;
 import io.fabric8.generator.annotation.Min;
+import io.fabric8.generator.annotation.ValidationRule;
 
 /** Which samples are refused, counted by reason and listed in the reject file. */
+@ValidationRule(
+        value = "!has(self.duplicateDistance) || self.duplicateDistance == 0 || self.duplicateImages == 'Perceptual'",
+        message = Messages.DUPLICATE_DISTANCE,
+        fieldPath = ".duplicateDistance")
 public record Reject(
         @JsonPropertyDescription("Smallest image side in pixels.") @Default("2") @Min(1) @Max(65_536)
         Integer minSide,
@@ -27,6 +32,13 @@ public record Reject(
         @Default("Keep")
         DuplicateImages duplicateImages,
 
+        @JsonPropertyDescription(
+                "With Perceptual: refused when at most so many of the 64 bits differ from those of an earlier kept image (0 to 7).")
+        @Default("0")
+        @Min(0)
+        @Max(7)
+        Integer duplicateDistance,
+
         @JsonPropertyDescription("The Dataset fails when a larger share of the samples is refused (0 to 1).")
         @Default("0.2")
         @Min(0)
@@ -42,12 +54,24 @@ public record Reject(
         Perceptual
     }
 
+    /** Rules without near images. */
+    public Reject(
+            Integer minSide,
+            Double maxAspect,
+            Integer maxCaptionTokens,
+            Integer minCaptionTokens,
+            DuplicateImages duplicateImages,
+            Double maxRejectShare) {
+        this(minSide, maxAspect, maxCaptionTokens, minCaptionTokens, duplicateImages, null, maxRejectShare);
+    }
+
     public Reject {
         minSide = Defaults.or(minSide, 2);
         maxAspect = Defaults.or(maxAspect, 20.0);
         maxCaptionTokens = Defaults.or(maxCaptionTokens, 1024);
         minCaptionTokens = Defaults.or(minCaptionTokens, 1);
         duplicateImages = Defaults.or(duplicateImages, DuplicateImages.Keep);
+        duplicateDistance = Defaults.or(duplicateDistance, 0);
         maxRejectShare = Defaults.or(maxRejectShare, 0.2);
     }
 }

@@ -93,7 +93,7 @@ public record Source(
             Integer maxBytes,
 
             @JsonPropertyDescription(
-                    "Whether an answer with X-Robots-Tag noai, noimageai, noindex or noimageindex is left out.")
+                    "Whether what a host's robots.txt disallows, and an answer with X-Robots-Tag noai, noimageai, noindex or noimageindex, is left out.")
             @Default("true")
             Boolean honorRobots,
 

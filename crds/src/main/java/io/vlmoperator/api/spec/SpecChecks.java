@@ -102,6 +102,11 @@ public final class SpecChecks {
                     "spec.pack.contextLength",
                     Messages.CONTEXT);
         }
+        require(
+                spec.reject().duplicateDistance() == 0
+                        || spec.reject().duplicateImages() == Reject.DuplicateImages.Perceptual,
+                "spec.reject.duplicateDistance",
+                Messages.DUPLICATE_DISTANCE);
         select("spec.select.anyOf", spec.select().anyOf());
         select("spec.select.allOf", spec.select().allOf());
         select("spec.select.not", spec.select().not());

@@ -71,7 +71,7 @@ public record DatasetStatus(
             @JsonPropertyDescription("Name of the source.") @Size(max = Limits.WORD)
             String name,
 
-            @JsonPropertyDescription("Samples that were read.")
+            @JsonPropertyDescription("Samples that were read, and complaints about shards: those that are refused, too.")
             Long samples,
 
             @JsonPropertyDescription("Images that were read.")

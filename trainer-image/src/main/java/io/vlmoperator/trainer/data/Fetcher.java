@@ -14,6 +14,8 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.time.Duration;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -24,6 +26,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * Fetches files by HTTP from hosts that nobody vouches for: so many at once in all and from one host, each try with a deadline for all of it,
@@ -34,13 +37,26 @@ final class Fetcher implements AutoCloseable {
     private static final int MAX_REDIRECTS = 5;
     private static final Duration LONGEST_PAUSE = Duration.ofSeconds(60);
     private static final Set<String> DISALLOWED = Set.of("noai", "noimageai", "noindex", "noimageindex", "none");
-    private static final String AGENT = "vlm-operator/0.1";
+    /** As {@code robots.txt} names us. */
+    static final String NAME = "vlm-operator";
+
+    private static final String AGENT = NAME + "/0.1";
+    /** Hosts whose {@code robots.txt} is remembered. */
+    private static final int MAX_ROBOTS = 4_096;
 
     private final UrlList rules;
     private final long pauseMillis;
     private final HttpClient client;
     private final Semaphore connections;
     private final Map<String, Semaphore> hosts = new ConcurrentHashMap<>();
+    private final Map<String, Robots> robots = Collections.synchronizedMap(new LinkedHashMap<>(16, 0.75f, true) {
+        private static final long serialVersionUID = 1;
+
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<String, Robots> eldest) {
+            return size() > MAX_ROBOTS;
+        }
+    });
 
     /**
      * @param pauseMillis before the second try; doubled for each further one
@@ -81,6 +97,12 @@ final class Fetcher implements AutoCloseable {
             this.again = again;
             this.waitMillis = waitMillis;
         }
+    }
+
+    /** What a host allows; asked once, while others of the host wait. */
+    private static final class Robots {
+        private final ReentrantLock lock = new ReentrantLock();
+        private RobotsText text;
     }
 
     /** Uses a body while the connection's permit is held, so that not more bodies lie in memory than connections are allowed. */
@@ -152,11 +174,17 @@ final class Fetcher implements AutoCloseable {
     }
 
     private byte[] hops(URI first) throws Failed, InterruptedException {
-        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(rules.timeoutSeconds());
+        long deadline = 0;
         URI uri = first;
         for (int hop = 0; hop <= MAX_REDIRECTS; hop++) {
             requireAllowed(uri);
-            HttpResponse<byte[]> answer = send(uri, deadline);
+            if (rules.honorRobots()) {
+                requireInvited(uri);
+            }
+            if (hop == 0) {
+                deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(rules.timeoutSeconds());
+            }
+            HttpResponse<byte[]> answer = send(uri, rules.maxBytes(), deadline);
             int status = answer.statusCode();
             if (status == 301 || status == 302 || status == 303 || status == 307 || status == 308) {
                 String to = answer.headers().firstValue("location").orElse("");
@@ -179,19 +207,72 @@ final class Fetcher implements AutoCloseable {
         throw new Failed(RejectReason.DownloadFailed, "more than " + MAX_REDIRECTS + " redirects", 0, false, 0);
     }
 
-    private HttpResponse<byte[]> send(URI uri, long deadline) throws Failed, InterruptedException {
+    /** By the host's {@code robots.txt}; RFC 9309 says what an answer other than 200 means. */
+    private void requireInvited(URI uri) throws Failed, InterruptedException {
+        String path = uri.getRawPath() + (uri.getRawQuery() == null ? "" : "?" + uri.getRawQuery());
+        String origin = uri.getScheme().toLowerCase(Locale.ROOT) + "://" + key(uri) + ":" + uri.getPort();
+        Robots known = robots.computeIfAbsent(origin, o -> new Robots());
+        known.lock.lockInterruptibly();
+        try {
+            if (known.text == null) {
+                known.text = robots(uri);
+            }
+        } finally {
+            known.lock.unlock();
+        }
+        if (!known.text.allows(path)) {
+            throw refused("robots.txt disallows it");
+        }
+    }
+
+    private RobotsText robots(URI of) throws Failed, InterruptedException {
+        URI uri = of.resolve("/robots.txt");
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(rules.timeoutSeconds());
+        for (int hop = 0; hop <= MAX_REDIRECTS; hop++) {
+            requireAllowed(uri);
+            HttpResponse<byte[]> answer;
+            try {
+                answer = send(uri, RobotsText.MAX_BYTES, deadline);
+            } catch (Failed e) {
+                if (e.reason == RejectReason.DownloadTooLarge) {
+                    return RobotsText.DISALLOW_ALL; // its rules can't be known
+                }
+                throw e;
+            }
+            int status = answer.statusCode();
+            if (status == 200) {
+                return RobotsText.parse(answer.body(), NAME);
+            }
+            if (status >= 500) {
+                throw new Failed(
+                        RejectReason.DownloadRefused, "robots.txt answers HTTP " + status, status, true, retryAfter(answer));
+            }
+            if (status < 300 || status >= 400) {
+                return RobotsText.ALLOW_ALL;
+            }
+            try {
+                uri = parse(uri.resolve(answer.headers().firstValue("location").orElse(""))
+                        .toString());
+            } catch (IllegalArgumentException | Failed e) {
+                return RobotsText.ALLOW_ALL;
+            }
+        }
+        return RobotsText.ALLOW_ALL;
+    }
+
+    private HttpResponse<byte[]> send(URI uri, long maxBytes, long deadline) throws Failed, InterruptedException {
         HttpRequest request;
         try {
             request = HttpRequest.newBuilder(uri)
                     .header("User-Agent", AGENT)
-                    .header("Accept", "image/*")
+                    .header("Accept", uri.getPath().equals("/robots.txt") ? "text/plain" : "image/*")
                     .GET()
                     .build();
         } catch (IllegalArgumentException e) {
             throw refused("no url: " + e.getMessage());
         }
         CompletableFuture<HttpResponse<byte[]>> answer =
-                client.sendAsync(request, BodyHandlers.limiting(BodyHandlers.ofByteArray(), rules.maxBytes()));
+                client.sendAsync(request, BodyHandlers.limiting(BodyHandlers.ofByteArray(), maxBytes));
         try {
             return answer.get(Math.max(1, deadline - System.nanoTime()), TimeUnit.NANOSECONDS);
         } catch (TimeoutException e) {
@@ -201,7 +282,7 @@ final class Fetcher implements AutoCloseable {
             String message = String.valueOf(e.getCause().getMessage());
             if (message.contains("exceeds capacity") || message.contains("capacity exceeded")) {
                 throw new Failed(
-                        RejectReason.DownloadTooLarge, "more than " + rules.maxBytes() + " bytes", 0, false, 0);
+                        RejectReason.DownloadTooLarge, "more than " + maxBytes + " bytes", 0, false, 0);
             }
             throw new Failed(
                     RejectReason.DownloadFailed,
@@ -225,7 +306,7 @@ final class Fetcher implements AutoCloseable {
             String text = tag.toLowerCase(Locale.ROOT);
             int colon = text.indexOf(':');
             String rest = colon < 0 || text.startsWith("unavailable_after") ? text : text.substring(colon + 1);
-            boolean ours = colon < 0 || text.substring(0, colon).strip().equals("vlm-operator");
+            boolean ours = colon < 0 || text.substring(0, colon).strip().equals(NAME);
             for (String rule : rest.split(",", -1)) {
                 if (ours && DISALLOWED.contains(rule.strip())) {
                     return true;

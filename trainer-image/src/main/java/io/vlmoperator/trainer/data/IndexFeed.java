@@ -31,10 +31,9 @@ final class IndexFeed implements AutoCloseable {
      * What is known of an index before its rows.
      *
      * @param identity digest of the uids and digests of all used samples, in hexadecimal; empty when there is none
-     * @param refusals by the sample's number in this index
-     * @param refusedSamples of these, the ones that have a uid; the others are complaints about the shard
+     * @param refusals by their number in this index: samples, and complaints about the shard
      */
-    record Head(String identity, Map<Integer, Refusal> refusals, int refusedSamples) {}
+    record Head(String identity, Map<Integer, Refusal> refusals) {}
 
     /** Some rows on end. */
     static final class Block {
@@ -220,14 +219,12 @@ final class IndexFeed implements AutoCloseable {
                     refused[0] = row.getLong(2);
                 });
         Map<Integer, Refusal> refusals = new TreeMap<>();
-        int[] named = new int[1];
         if (refused[0] > 0) {
             IndexFile.read(duck, file, List.of("ordinal", "uid", "key", "reason", "detail"), "status <> 'ok'", row -> {
-                named[0] += row.getString(2).isEmpty() ? 0 : 1;
                 refusals.put(row.getInt(1), new Refusal(row.getString(3), row.getString(4), row.getString(5)));
             });
         }
-        return new Head(identity[0], refusals, named[0]);
+        return new Head(identity[0], refusals);
     }
 
     /**

@@ -131,7 +131,7 @@ final class Planner {
                     try (BufferedWriter rejects = Files.newBufferedWriter(temporary, StandardCharsets.UTF_8);
                             Selection selection =
                                     Selection.open(spec.select(), locations, out.resolve(".select"), scoring)) {
-                        collect(duck, folder, new Sink(repeated, selection, new LongSet(), rejects, packer), entries);
+                        collect(duck, folder, new Sink(repeated, selection, new NearHashes(spec.reject().duplicateDistance()), rejects, packer), entries);
                         unreadableScores = selection.unreadable();
                     }
                 });
@@ -203,7 +203,8 @@ final class Planner {
 
                     @Override
                     public void head(IndexFeed.Head head) {
-                        source[0] += head.refusedSamples();
+                        // Complaints about a shard, too: what is read is what is kept, left out or refused.
+                        source[0] += head.refusals().size();
                         refusals = head.refusals();
                         identity.update(Digests.utf8(head.identity()));
                     }
@@ -236,7 +237,7 @@ final class Planner {
 
     /** Where samples of all shards go. */
     private record Sink(
-            BitSet repeated, Selection selection, LongSet imageHashes, BufferedWriter rejects, Packer packer) {}
+            BitSet repeated, Selection selection, NearHashes imageHashes, BufferedWriter rejects, Packer packer) {}
 
     private void collect(Shard shard, IndexFeed.Block block, int row, int sample, long[] source, Sink sink)
             throws IOException {
@@ -251,10 +252,21 @@ final class Planner {
             notSelected++;
             return;
         }
-        if (spec.reject().duplicateImages() != Reject.DuplicateImages.Keep
-                && !sink.imageHashes().add(block.imageHashes[row])) {
-            refuse(shard, again(block.key(row), RejectReason.DuplicateImage, "the image"), sink.rejects());
-            return;
+        if (spec.reject().duplicateImages() != Reject.DuplicateImages.Keep) {
+            NearHashes.Kind kind = sink.imageHashes().add(block.imageHashes[row]);
+            if (kind != NearHashes.Kind.NEW) {
+                refuse(
+                        shard,
+                        kind == NearHashes.Kind.EQUAL
+                                ? again(block.key(row), RejectReason.DuplicateImage, "the image")
+                                : again(
+                                        block.key(row),
+                                        RejectReason.NearDuplicateImage,
+                                        "an image whose hash differs in at most "
+                                                + spec.reject().duplicateDistance() + " bits"),
+                        sink.rejects());
+                return;
+            }
         }
         kept++;
         source[2] += copies;

@@ -18,7 +18,9 @@ public enum RejectReason {
     DuplicateUid,
     /** The image stood in an earlier place, by the rule of the spec; the first one counts. */
     DuplicateImage,
-    /** A url that is none, an address inside, or an answer whose headers disallow its use. */
+    /** The image is nearly that of an earlier kept sample, by the distance of the spec. */
+    NearDuplicateImage,
+    /** A url that is none, an address inside, or what robots.txt or the answer's headers disallow. */
     DownloadRefused,
     /** No answer, a broken one, or one that is no success, after all tries. */
     DownloadFailed,

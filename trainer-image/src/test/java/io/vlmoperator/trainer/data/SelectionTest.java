@@ -337,6 +337,53 @@ class SelectionTest {
     }
 
     @Test
+    void nearImagesAreRefusedAcrossShardsByDistance() throws Exception {
+        byte[] first = TestData.png(40, 40, 3);
+        byte[] other = TestData.png(40, 40, 4);
+        long hash = PerceptualHash.of(new ImageDecoder().decode(first));
+        byte[] touched = first;
+        int bits = 0;
+        for (int side = 1; side < 20 && bits == 0; side++) {
+            touched = touched(first, side);
+            bits = Long.bitCount(hash ^ PerceptualHash.of(new ImageDecoder().decode(touched)));
+        }
+        assertThat(bits).isBetween(1, NearHashes.MOST);
+        Files.write(
+                data.resolve("a.tar"),
+                new Tar().sample("a", first, "a").sample("b", other, "b").bytes());
+        Files.write(
+                data.resolve("b.tar"),
+                new Tar().sample("c", touched, "c").sample("d", first, "d").bytes());
+        Map<Integer, Integer> kept = null;
+        for (int distance : new int[] {bits - 1, bits}) {
+            Reject near = new Reject(null, null, null, null, Reject.DuplicateImages.Perceptual, distance, 0.9);
+            DatasetSummary summary = build(Select.ALL, near, "a.tar", "b.tar");
+            Map<String, Long> reasons = summary.rejected().stream()
+                    .collect(Collectors.toMap(DatasetStatus.Rejected::reason, DatasetStatus.Rejected::count));
+            assertThat(reasons)
+                    .isEqualTo(
+                            distance < bits
+                                    ? Map.of("DuplicateImage", 1L)
+                                    : Map.of("DuplicateImage", 1L, "NearDuplicateImage", 1L));
+            kept = planned();
+        }
+        assertThat(kept.keySet()).containsExactly(0, 1); // the first place counts
+        assertThat(Files.readString(root.resolve("out/pairs/rejects.jsonl")))
+                .contains("differs in at most " + bits + " bits stands in an earlier place");
+    }
+
+    /** The picture with other shades in a corner. */
+    private static byte[] touched(byte[] png, int side) throws IOException {
+        var image = javax.imageio.ImageIO.read(new java.io.ByteArrayInputStream(png));
+        for (int i = 0; i < side * side; i++) {
+            image.setRGB(i % side, i / side, image.getRGB(i % side, i / side) ^ 0x0F0F0F);
+        }
+        var out = new java.io.ByteArrayOutputStream();
+        javax.imageio.ImageIO.write(image, "png", out);
+        return out.toByteArray();
+    }
+
+    @Test
     void shortCaptionsAreRefused() throws Exception {
         Tar tar = new Tar()
                 .sample("a", TestData.png(8, 8, 1), "x")

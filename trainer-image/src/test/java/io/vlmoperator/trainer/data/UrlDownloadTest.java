@@ -31,6 +31,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -53,6 +54,7 @@ class UrlDownloadTest {
     private ExecutorService threads;
     private final CountDownLatch end = new CountDownLatch(1);
     private final Map<String, AtomicInteger> requests = new ConcurrentHashMap<>();
+    private final AtomicReference<String> robots = new AtomicReference<>("");
     private final AtomicInteger open = new AtomicInteger();
     private final AtomicInteger mostOpen = new AtomicInteger();
 
@@ -83,7 +85,10 @@ class UrlDownloadTest {
         int before = requests.computeIfAbsent(path, p -> new AtomicInteger()).getAndIncrement();
         mostOpen.accumulateAndGet(open.incrementAndGet(), Math::max);
         try (exchange) {
-            if (path.startsWith("/small")) {
+            if (path.equals("/robots.txt") && !robots.get().isEmpty()) {
+                boolean broken = robots.get().equals("broken");
+                send(exchange, broken ? 503 : 200, robots.get().getBytes(java.nio.charset.StandardCharsets.UTF_8));
+            } else if (path.startsWith("/small")) {
                 send(exchange, 200, SMALL);
             } else if (path.equals("/large")) {
                 send(exchange, 200, LARGE);
@@ -262,6 +267,36 @@ class UrlDownloadTest {
         Files.writeString(data.resolve("list.jsonl"), "{\"url\": \"" + url("/small3") + "\", \"text\": \"three\"}\n");
         assertThat(build(rules("list.jsonl", 600, true)).digest()).isNotEqualTo(digest);
         assertThat(requests.get("/small3").get()).isEqualTo(1);
+    }
+
+    @Test
+    void robotsTxtIsAskedOnceAndHonoured() throws Exception {
+        robots.set("User-agent: vlm-operator\nDisallow: /small-moved\nDisallow: /large\nAllow: /small$\n");
+        List<String> lines = new ArrayList<>(List.of("url,text"));
+        for (String path : List.of("/small", "/moved", "/large", "/small-moved?x", "/small4", "/small5")) {
+            lines.add(url(path) + ",x " + path);
+        }
+        Files.write(data.resolve("list.csv"), lines);
+        DatasetSummary summary = build(rules("list.csv", 600, true));
+        assertThat(summary.samples()).isEqualTo(3);
+        assertThat(reasons(summary)).isEqualTo(Map.of("DownloadRefused", 3L));
+        assertThat(requests.get("/robots.txt").get()).isEqualTo(1);
+        assertThat(requests).doesNotContainKeys("/large", "/small-moved");
+        assertThat(statuses("key, reason, detail"))
+                .contains("000000000001 DownloadRefused robots.txt disallows it");
+
+        UrlList deaf = new UrlList("pvc://data/list.csv", null, null, null, 30, 16, 2, 600, 1, 200_000, false, true);
+        assertThat(build(deaf).samples()).isEqualTo(6);
+        assertThat(requests.get("/robots.txt").get()).isEqualTo(1);
+
+        // A host that can't say what it allows allows nothing.
+        robots.set("broken");
+        requests.clear();
+        assertThatThrownBy(() -> build(rules("list.csv", 601, true))).hasMessageContaining("DownloadRefused 6");
+        assertThat(requests).containsOnlyKeys("/robots.txt");
+        // Nor does one whose rules are too long to be known.
+        robots.set("#".repeat(RobotsText.MAX_BYTES + 1));
+        assertThatThrownBy(() -> build(rules("list.csv", 602, true))).hasMessageContaining("DownloadRefused 6");
     }
 
     @Test
