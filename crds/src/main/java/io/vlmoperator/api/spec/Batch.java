@@ -32,7 +32,16 @@ public record Batch(
 
         @JsonPropertyDescription(
                 "SFTJob only: samples of like length and modality share a batch. Missing: true for SFTJob.")
-        Boolean groupByLength) {
+        Boolean groupByLength,
+
+        @JsonPropertyDescription(
+                "Whether the batch with the most tokens of the first epoch comes first, so that what does not fit into memory fails at once. Missing: false.")
+        Boolean longestFirst) {
+    /** Without a batch that is put first. */
+    public Batch(Integer globalSize, Integer microSize, Integer contextLength, Attention attention, Boolean groupByLength) {
+        this(globalSize, microSize, contextLength, attention, groupByLength, null);
+    }
+
     public Batch {
         contextLength = Defaults.or(contextLength, 4096);
         attention = Defaults.or(attention, Attention.BlockDiagonal);
@@ -44,11 +53,12 @@ public record Batch(
                 Defaults.or(microSize, micro),
                 contextLength,
                 attention,
-                groupByLength);
+                groupByLength,
+                longestFirst);
     }
 
     Batch orGrouped() {
-        return new Batch(globalSize, microSize, contextLength, attention, Defaults.or(groupByLength, true));
+        return new Batch(globalSize, microSize, contextLength, attention, Defaults.or(groupByLength, true), longestFirst);
     }
 
     /** Attention inside a packed row. */

@@ -68,7 +68,13 @@ public final class BatchSource implements AutoCloseable {
         this.samples = samples;
         this.imageSize = imageSize;
         this.threadCount = threadCount;
-        order = new RowOrder(tables, weights, spec.seed(), spec.batch().globalSize(), grouped);
+        order = new RowOrder(
+                tables,
+                weights,
+                spec.seed(),
+                spec.batch().globalSize(),
+                grouped,
+                Boolean.TRUE.equals(spec.batch().longestFirst()));
         augmenter = new Augmenter(spec.augment() == null ? Augment.NONE : spec.augment());
         threads = Executors.newFixedThreadPool(threadCount, task -> {
             Thread thread = new Thread(task, "image-decoder");

@@ -107,7 +107,7 @@ public final class DataBench {
         long checksum = 0;
         try (SampleTable table = SampleTable.open(out, locations)) {
             progress.done("open");
-            RowOrder order = new RowOrder(List.of(table), new int[] {1}, 7, 256, false);
+            RowOrder order = new RowOrder(List.of(table), new int[] {1}, 7, 256, false, false);
             for (long step = 0; step < table.rows() / 256; step++) {
                 for (RowOrder.Row row : order.rows(step, 0, 256)) {
                     for (int sample : table.row(row.row())) {

@@ -11,17 +11,24 @@ import java.util.List;
  * batch size and the Datasets' digests, and on nothing else.
  *
  * <p>With grouping, {@value #WINDOW} batches at a time are sorted by modality and length, cut into batches again, and these are shuffled: the
- * same rows as without, nearly the same order, but the rows of a batch are alike (LLaVA's grouping by length and modality).
+ * same rows as without, nearly the same order, but the rows of a batch are alike (LLaVA's grouping by length and modality). Inside a batch, rows stand
+ * in van der Corput's order of their lengths: any run of them, and so what any worker and any micro-batch gets, holds short and long ones alike.
+ *
+ * <p>With {@code longestFirst} the batch of the first epoch with the most tokens changes places with batch 0.
  */
 final class RowOrder {
     static final int WINDOW = 64;
 
-    private final List<SampleTable> tables;
+    private final List<? extends Table> tables;
     private final int[] weights;
     private final long[] starts;
     private final long key;
     private final int batch;
     private final boolean grouped;
+    /** Offsets in a sorted batch, in the order in which its rows stand. */
+    private final int[] spread;
+    /** Changes places with batch 0. */
+    private final long longest;
 
     private Permutation permutation;
     private long permutationEpoch = -1;
@@ -33,7 +40,30 @@ final class RowOrder {
      */
     record Row(int dataset, int row, long occurrence) {}
 
-    RowOrder(List<SampleTable> tables, int[] weights, long seed, int batch, boolean grouped) {
+    /** The rows of a Dataset, as far as their order depends on them. */
+    interface Table {
+        int rows();
+
+        /** Tokens of a row, visual ones included. */
+        int rowLength(int row);
+
+        boolean hasImages(int row);
+
+        /** Of the Dataset. */
+        String digest();
+    }
+
+    /**
+     * @param grouped whether rows of a batch are alike
+     * @param longestFirst whether the longest batch of the first epoch comes first; all of its rows are looked at
+     */
+    RowOrder(
+            List<? extends Table> tables,
+            int[] weights,
+            long seed,
+            int batch,
+            boolean grouped,
+            boolean longestFirst) {
         this.tables = tables;
         this.weights = weights;
         this.batch = batch;
@@ -42,12 +72,14 @@ final class RowOrder {
         StringBuilder digests = new StringBuilder();
         for (int d = 0; d < tables.size(); d++) {
             starts[d + 1] = starts[d] + Math.multiplyExact((long) tables.get(d).rows(), weights[d]);
-            digests.append(tables.get(d).manifest().summary().digest())
+            digests.append(tables.get(d).digest())
                     .append('*')
                     .append(weights[d])
                     .append('\n');
         }
         key = Mix.of(seed, batch, Digests.hash64(Digests.utf8(digests.toString())));
+        spread = spread(batch);
+        longest = longestFirst ? longest() : 0;
     }
 
     /** Rows of one epoch. */
@@ -59,9 +91,43 @@ final class RowOrder {
     synchronized List<Row> rows(long step, int from, int to) {
         List<Row> rows = new ArrayList<>(to - from);
         for (int i = from; i < to; i++) {
-            rows.add(grouped ? groupedAt(step, i) : at(Math.addExact(Math.multiplyExact(step, batch), i)));
+            rows.add(place(step == 0 ? longest : step == longest ? 0 : step, i));
         }
         return rows;
+    }
+
+    private Row place(long step, int index) {
+        return grouped ? groupedAt(step, index) : at(Math.addExact(Math.multiplyExact(step, batch), index));
+    }
+
+    private long longest() {
+        long found = 0;
+        long most = -1;
+        for (long step = 0; step < Math.ceilDiv(epochRows(), batch); step++) {
+            long tokens = 0;
+            for (int i = 0; i < batch; i++) {
+                Row row = place(step, i);
+                tokens += tables.get(row.dataset()).rowLength(row.row());
+            }
+            if (tokens > most) {
+                most = tokens;
+                found = step;
+            }
+        }
+        return found;
+    }
+
+    /** Van der Corput's sequence: the numbers below {@code count} by their bits read backwards. */
+    static int[] spread(int count) {
+        int bits = 32 - Integer.numberOfLeadingZeros(count - 1);
+        int[] order = new int[count];
+        for (int i = 0, at = 0; at < count; i++) {
+            int value = bits == 0 ? 0 : Integer.reverse(i) >>> 32 - bits;
+            if (value < count) {
+                order[at++] = value;
+            }
+        }
+        return order;
     }
 
     private Row at(long position) {
@@ -98,24 +164,17 @@ final class RowOrder {
         }
         Arrays.sort(
                 rows,
-                Comparator.<Row>comparingInt(row -> hasImages(row) ? 1 : 0)
+                Comparator.<Row>comparingInt(
+                                row -> tables.get(row.dataset()).hasImages(row.row()) ? 1 : 0)
                         .thenComparingInt(row -> tables.get(row.dataset()).rowLength(row.row())));
         Permutation order = new Permutation(WINDOW, Mix.of(key, ~number));
         List<Row> shuffled = new ArrayList<>(size);
         for (int b = 0; b < WINDOW; b++) {
             int from = (int) order.at(b) * batch;
-            shuffled.addAll(Arrays.asList(rows).subList(from, from + batch));
-        }
-        return shuffled;
-    }
-
-    private boolean hasImages(Row row) {
-        SampleTable table = tables.get(row.dataset());
-        for (int sample : table.row(row.row())) {
-            if (table.imageCounts[sample] > 0) {
-                return true;
+            for (int offset : spread) {
+                shuffled.add(rows[from + offset]);
             }
         }
-        return false;
+        return shuffled;
     }
 }

@@ -26,7 +26,7 @@ import java.util.concurrent.atomic.AtomicInteger;
  * The samples of a finished Dataset in memory, about 50 bytes each: where they lie, how long they are, and its rows. Sample numbers count
  * all rows of all indexes.
  */
-final class SampleTable implements AutoCloseable {
+final class SampleTable implements RowOrder.Table, AutoCloseable {
     private static final int MAX_OPEN = 256;
     /** Threads that read indexes; a second one is worth its start from so many of them on. */
     private static final int READERS = 2;
@@ -237,7 +237,8 @@ final class SampleTable implements AutoCloseable {
         return form;
     }
 
-    int rows() {
+    @Override
+    public int rows() {
         return rowStarts.length - 1;
     }
 
@@ -268,12 +269,28 @@ final class SampleTable implements AutoCloseable {
     }
 
     /** Tokens of a row, visual ones included. */
-    int rowLength(int row) {
+    @Override
+    public int rowLength(int row) {
         int length = 0;
         for (int i = rowStarts[row]; i < rowStarts[row + 1]; i++) {
             length += lengths[placed[i]];
         }
         return length;
+    }
+
+    @Override
+    public boolean hasImages(int row) {
+        for (int i = rowStarts[row]; i < rowStarts[row + 1]; i++) {
+            if (imageCounts[placed[i]] > 0) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    @Override
+    public String digest() {
+        return manifest.summary().digest();
     }
 
     Bytes read(int sample) throws IOException {
