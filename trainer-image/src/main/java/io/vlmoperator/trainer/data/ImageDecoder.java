@@ -17,7 +17,7 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
 import org.w3c.dom.NodeList;
 
 /**
- * JPEG, PNG and GIF to RGB, with the meaning of Pillow's {@code convert('RGB')}: alpha and colour keys are dropped and nothing is blended,
+ * JPEG, PNG, GIF and, where libwebp is found, WebP to RGB, with the meaning of Pillow's {@code convert('RGB')}: alpha and colour keys are dropped and nothing is blended,
  * orientation and ICC profiles are ignored, CMYK is inverted first, 16-bit colour keeps the high byte, 16-bit gray is cut at 255, a GIF
  * gives its first frame. The JDK's readers give the stored samples and the conversion is done here, because the JDK's own one applies
  * profiles and other colour spaces. Safe for use by several threads.
@@ -28,6 +28,7 @@ public final class ImageDecoder {
 
     private final Semaphore large = new Semaphore(1);
     private final Optional<TurboJpeg> turbo;
+    private final Optional<WebP> webp;
 
     /** Uses libjpeg-turbo where the machine has it. */
     public ImageDecoder() {
@@ -35,7 +36,12 @@ public final class ImageDecoder {
     }
 
     ImageDecoder(Optional<TurboJpeg> turbo) {
+        this(turbo, WebP.find());
+    }
+
+    ImageDecoder(Optional<TurboJpeg> turbo, Optional<WebP> webp) {
         this.turbo = turbo;
+        this.webp = webp;
     }
 
     /**
@@ -71,6 +77,13 @@ public final class ImageDecoder {
     private Pixels decode(ImageHeader header, byte[] data) throws RejectedException {
         if (header.format() == Format.Png) {
             return PngDecoder.decode(data);
+        }
+        if (header.format() == Format.WebP) {
+            return webp.orElseThrow(() -> new RejectedException(
+                            RejectReason.ImageUnsupported,
+                            "WebP is read where " + WebP.LIBRARY
+                                    + " is found, and it is not; install libwebp 1, or convert to PNG or JPEG"))
+                    .decode(data, header.width(), header.height());
         }
         boolean jpeg = header.format() == Format.Jpeg;
         // One for each picture: a reader keeps tables, and a picture that lacks its own would be read by those of

@@ -15,7 +15,9 @@ record ImageHeader(Format format, int width, int height, Colour colour) {
     enum Format {
         Jpeg,
         Png,
-        Gif
+        Gif,
+        /** Where libwebp is found. */
+        WebP
     }
 
     /** Colour space of a JPEG's components, by libjpeg's rules. */
@@ -41,6 +43,8 @@ record ImageHeader(Format format, int width, int height, Colour colour) {
             require(data.length >= 13, "GIF ends inside its header");
             header = new ImageHeader(
                     Format.Gif, u8(data, 6) | u8(data, 7) << 8, u8(data, 8) | u8(data, 9) << 8, Colour.Unknown);
+        } else if (starts(data, 0, "RIFF") && starts(data, 8, "WEBP")) {
+            header = webp(data);
         } else {
             throw unknown(data);
         }
@@ -54,10 +58,6 @@ record ImageHeader(Format format, int width, int height, Colour colour) {
     }
 
     private static RejectedException unknown(byte[] data) {
-        if (starts(data, 0, "RIFF") && starts(data, 8, "WEBP")) {
-            return new RejectedException(
-                    RejectReason.ImageUnsupported, "WebP is not read by this version; convert to PNG or JPEG");
-        }
         if (starts(data, 0, "BM")) {
             return new RejectedException(RejectReason.ImageUnsupported, "BMP is not read; convert to PNG or JPEG");
         }
@@ -75,6 +75,33 @@ record ImageHeader(Format format, int width, int height, Colour colour) {
         int height = i32(data, 20);
         require(width > 0 && height > 0, "PNG with sides " + width + " x " + height);
         return new ImageHeader(Format.Png, width, height, Colour.Unknown);
+    }
+
+    /** The first chunk: lossy, lossless, or extended with a canvas. */
+    private static ImageHeader webp(byte[] data) throws RejectedException {
+        require(data.length >= 30, "WebP ends inside its header");
+        int width;
+        int height;
+        if (starts(data, 12, "VP8 ")) {
+            require(u8(data, 23) == 0x9D && u8(data, 24) == 0x01 && u8(data, 25) == 0x2A, "WebP without a key frame");
+            width = (u8(data, 26) | u8(data, 27) << 8) & 0x3FFF;
+            height = (u8(data, 28) | u8(data, 29) << 8) & 0x3FFF;
+        } else if (starts(data, 12, "VP8L")) {
+            require(u8(data, 20) == 0x2F, "WebP without a lossless picture");
+            int bits = u8(data, 21) | u8(data, 22) << 8 | u8(data, 23) << 16 | u8(data, 24) << 24;
+            width = (bits & 0x3FFF) + 1;
+            height = (bits >>> 14 & 0x3FFF) + 1;
+        } else if (starts(data, 12, "VP8X")) {
+            if ((u8(data, 20) & 2) != 0) {
+                throw new RejectedException(
+                        RejectReason.ImageUnsupported, "animated WebP is not read; convert to PNG or JPEG");
+            }
+            width = (u8(data, 24) | u8(data, 25) << 8 | u8(data, 26) << 16) + 1;
+            height = (u8(data, 27) | u8(data, 28) << 8 | u8(data, 29) << 16) + 1;
+        } else {
+            throw new RejectedException(RejectReason.ImageUndecodable, "WebP without a picture");
+        }
+        return new ImageHeader(Format.WebP, width, height, Colour.Unknown);
     }
 
     /** Walks the segments up to the frame header. */

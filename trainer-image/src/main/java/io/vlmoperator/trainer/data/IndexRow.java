@@ -6,7 +6,7 @@ package io.vlmoperator.trainer.data;
  * @param uid of the sample; empty for a complaint about the shard
  * @param key as people find it again in the shard
  * @param imageOffset place of the image in the tar; 0 for conversations, whose images are files of their own
- * @param imageType jpeg, png, gif, or empty
+ * @param imageType jpeg, png, gif, webp, or empty
  * @param textOffset place of the caption, or of the conversation's JSON object
  * @param textTokens ids that are no image
  * @param length positions in a row with every image expanded

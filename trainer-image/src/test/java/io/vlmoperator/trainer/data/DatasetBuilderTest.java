@@ -77,8 +77,8 @@ class DatasetBuilderTest {
         Tar tar = new Tar()
                 .sample("ok1", good, "one <image> and <|im_end|>")
                 .sample("html", "<html>".getBytes(StandardCharsets.UTF_8), "no picture")
-                .file("webp.webp", Files.readAllBytes(Path.of("src/test/resources/images/good/webp_lossy.webp")))
-                .file("webp.txt", "webp")
+                .file("bmp.bmp", "BM and more")
+                .file("bmp.txt", "bmp")
                 .sample("bomb", Files.readAllBytes(Path.of("src/test/resources/images/bad/bomb.png")), "bomb")
                 .sample("zero", new byte[0], "zero bytes")
                 .sample("tiny", TestData.png(1, 5, 2), "tiny")
@@ -140,6 +140,7 @@ class DatasetBuilderTest {
                         Map.entry("UnsafeName", 2L),
                         Map.entry("UnsupportedMember", 1L)));
         assertThat(summary.samples()).isEqualTo(4); // ok1, uid1, ok2, and last of g.tar
+        assertAddsUp(summary);
         List<String> lines = Files.readAllLines(root.resolve("out/pairs/rejects.jsonl"));
         assertThat(lines)
                 .hasSize(rejected.values().stream().mapToInt(Long::intValue).sum());
@@ -151,6 +152,107 @@ class DatasetBuilderTest {
         DatasetManifest manifest = DatasetManifest.read(root.resolve("out/pairs"));
         assertThat(manifest.imageLiterals()).isEqualTo(1);
         assertThat(manifest.specialTokenLiterals()).isEqualTo(1);
+    }
+
+    /** What was read was kept or refused. */
+    private static void assertAddsUp(DatasetSummary summary) {
+        long read = summary.sources().stream().mapToLong(s -> s.samples()).sum();
+        long refused = summary.rejected().stream().mapToLong(r -> r.count()).sum();
+        assertThat(read).isEqualTo(summary.samples() + refused);
+    }
+
+    @Test
+    void tarsThatAreCutAnywhereAddUpAndKeepWhatIsWhole() throws IOException {
+        Tar tar = new Tar();
+        for (int i = 0; i < 6; i++) {
+            tar.file("k" + i + ".json", "{\"key\": \"k" + i + "\"}")
+                    .sample("k" + i, TestData.png(9, 9, i), "number " + i);
+        }
+        byte[] whole = tar.bytes();
+        int sample = whole.length / 6 / 512 * 512;
+        Files.write(
+                data.resolve("a.tar"),
+                new Tar().sample("a", TestData.png(9, 9, 9), "whole").bytes());
+        java.util.Random random = new java.util.Random(8);
+        for (int round = 0; round < 14; round++) {
+            int length = round < 4 ? sample + 128 * (round - 2) : random.nextInt(whole.length - 1024);
+            Files.write(data.resolve("b.tar"), Arrays.copyOf(whole, length));
+            DatasetSummary summary = build(TestData.captions("pvc://data/*.tar", 64, 9), new ArrayList<>());
+            assertAddsUp(summary);
+            assertThat(summary.samples()).as("cut at %s", length).isBetween(1 + length / (sample + 1024L), 7L);
+            assertThat(summary.rejected())
+                    .as("cut at %s", length)
+                    .anyMatch(r -> List.of("TruncatedTar", "NotATar", "EmptyShard").contains(r.reason()));
+            assertThat(Files.readAllLines(root.resolve("out/pairs/rejects.jsonl")))
+                    .hasSize(Math.toIntExact(summary.rejected().stream()
+                            .mapToLong(r -> r.count())
+                            .sum()));
+        }
+    }
+
+    @Test
+    void samplesLongerThanTheContextAreRefusedAndNeverCut() throws IOException {
+        byte[] png = TestData.png(9, 9, 1);
+        Files.write(
+                data.resolve("a.tar"),
+                new Tar()
+                        .sample("short", png, "one two")
+                        .sample("long", png, "one two three four five six seven eight nine ten")
+                        .bytes());
+        DatasetSummary summary = build(TestData.captions("pvc://data/a.tar", 18, 9), new ArrayList<>());
+        assertThat(summary.samples()).isEqualTo(1);
+        assertThat(summary.rejected()).singleElement().satisfies(r -> assertThat(r.reason())
+                .isEqualTo("SampleTooLong"));
+        assertAddsUp(summary);
+    }
+
+    /** DataComp's tars have uids; those that img2dataset wrote of CC3M, CC12M, SBU and LAION have keys that every tar begins anew. */
+    @Test
+    void namesOfKnownSetsAreKeptApart() throws IOException {
+        Files.createDirectories(data.resolve("datacomp"));
+        Files.createDirectories(data.resolve("ccs"));
+        Files.createDirectories(data.resolve("laion"));
+        for (int t = 0; t < 2; t++) {
+            Tar dataComp = new Tar();
+            Tar ccs = new Tar();
+            Tar laion = new Tar();
+            for (int n = 0; n < 3; n++) {
+                String key = "%012d".formatted(n);
+                byte[] picture = TestData.picture(12, 12, 10 * t + n, "jpg");
+                dataComp.file(key + ".jpg", picture)
+                        .file(
+                                key + ".json",
+                                "{\"uid\": \"%032x\", \"key\": \"%s\", \"status\": \"success\", \"sha256\": \"x\"}"
+                                        .formatted(10 * t + n, key))
+                        .file(key + ".txt", "from DataComp " + n);
+                String nine = "%05d%04d".formatted(t, n);
+                ccs.file("./" + nine + ".jpg", picture)
+                        .file("./" + nine + ".txt", "from CCS " + n)
+                        .file("./" + nine + ".json", "{\"caption\": \"c\", \"key\": \"" + nine + "\", \"exif\": \"{}\"}");
+                String again = "%09d".formatted(n); // the same in every tar
+                laion.file(again + ".jpg", picture)
+                        .file(again + ".txt", "from LAION " + n)
+                        .file(again + ".json", "{\"key\": \"" + again + "\", \"NSFW\": \"UNLIKELY\", \"similarity\": 0.3}");
+            }
+            Files.write(data.resolve("datacomp/%08d.tar".formatted(t)), dataComp.bytes());
+            Files.write(data.resolve("ccs/%05d.tar".formatted(t)), ccs.bytes());
+            Files.write(data.resolve("laion/%05d.tar".formatted(t)), laion.bytes());
+        }
+        DatasetSpec one = TestData.captions("pvc://data/x.tar", 64, 9);
+        List<Source> sources = List.of(
+                new Source("datacomp", new Source.WebDataset("pvc://data/datacomp/{00000000..00000001}.tar"), null, null, null),
+                new Source("ccs", new Source.WebDataset("pvc://data/ccs/*.tar"), null, null, null),
+                new Source("laion", new Source.WebDataset("pvc://data/laion/{00000..00001}.tar"), null, null, null));
+        DatasetSpec spec = new DatasetSpec(
+                sources, null, one.reject(), one.pack(), one.output(), null, null, null, null);
+        DatasetSummary summary = build(spec, new ArrayList<>());
+        assertThat(summary.rejected()).isEmpty();
+        assertThat(summary.samples()).isEqualTo(18);
+        assertThat(summary.sources()).extracting(s -> s.samples()).containsExactly(6L, 6L, 6L);
+        try (SampleTable table = SampleTable.open(root.resolve("out/pairs"), locations)) {
+            assertThat(Arrays.stream(table.uids).distinct().count()).isEqualTo(18);
+            assertThat(table.uids[0]).isEqualTo(Digests.hash64(Digests.utf8("0".repeat(32))));
+        }
     }
 
     @Test

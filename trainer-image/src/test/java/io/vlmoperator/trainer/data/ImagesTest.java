@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.Arrays;
 import java.util.HexFormat;
+import java.util.Optional;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -34,10 +35,14 @@ class ImagesTest {
             String file = row.get("file").asText();
             byte[] data = Files.readAllBytes(IMAGES.resolve("good").resolve(file));
             if (file.endsWith(".webp")) {
-                assertThat(catchThrowableOfType(RejectedException.class, () -> decoder.decode(data))
-                                .reason())
-                        .isEqualTo(RejectReason.ImageUnsupported);
-                continue;
+                RejectedException refused = catchThrowableOfType(
+                        RejectedException.class,
+                        () -> new ImageDecoder(Optional.empty(), Optional.empty()).decode(data));
+                assertThat(refused.reason()).isEqualTo(RejectReason.ImageUnsupported);
+                assertThat(refused).hasMessageContaining("libwebp.so.7");
+                if (WebP.find().isEmpty()) {
+                    continue; // WebPTest is counted as skipped
+                }
             }
             Pixels image = decoder.decode(data);
             assertThat(image.width() + "x" + image.height())
@@ -98,7 +103,6 @@ class ImagesTest {
             bomb_warning.png | ImageTooLarge    | 11000 x 11000
             truncated.png    | ImageUndecodable | cut
             corrupt_data.png | ImageUndecodable | checksum
-            truncated.webp   | ImageUnsupported | WebP
             three_bytes.jpg  | ImageUndecodable | JPEG
             zeros.jpg        | ImageUndecodable | no known format
             """)

@@ -156,9 +156,13 @@ class VerifyTest {
         List<Comparison> all = run(pictures(false), dump);
 
         assertThat(failed(all)).isEmpty();
+        // Equal where libwebp is found, left out by name elsewhere.
         assertThat(find(all, "preprocess/webp_lossy/rgb").orElseThrow().measure())
-                .isInstanceOfSatisfying(
-                        Comparison.LeftOut.class, left -> assertThat(left.why()).contains("WebP"));
+                .satisfies(measure -> {
+                    if (measure instanceof Comparison.LeftOut left) {
+                        assertThat(left.why()).contains("libwebp.so.7");
+                    }
+                });
         assertThat(find(all, "preprocess/malformed/bomb.png (DecompressionBombError)"))
                 .isPresent();
         assertThat(find(all, "preprocess/resize_arrays/7.output")).isPresent();
