@@ -38,7 +38,8 @@ public record Batch(
                 "Whether the batch with the most tokens of the first epoch comes first, so that what does not fit into memory fails at once. Missing: false.")
         Boolean longestFirst) {
     /** Without a batch that is put first. */
-    public Batch(Integer globalSize, Integer microSize, Integer contextLength, Attention attention, Boolean groupByLength) {
+    public Batch(
+            Integer globalSize, Integer microSize, Integer contextLength, Attention attention, Boolean groupByLength) {
         this(globalSize, microSize, contextLength, attention, groupByLength, null);
     }
 
@@ -58,7 +59,8 @@ public record Batch(
     }
 
     Batch orGrouped() {
-        return new Batch(globalSize, microSize, contextLength, attention, Defaults.or(groupByLength, true), longestFirst);
+        return new Batch(
+                globalSize, microSize, contextLength, attention, Defaults.or(groupByLength, true), longestFirst);
     }
 
     /** Attention inside a packed row. */

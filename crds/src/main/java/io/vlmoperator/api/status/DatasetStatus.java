@@ -71,7 +71,8 @@ public record DatasetStatus(
             @JsonPropertyDescription("Name of the source.") @Size(max = Limits.WORD)
             String name,
 
-            @JsonPropertyDescription("Samples that were read, and complaints about shards: those that are refused, too.")
+            @JsonPropertyDescription(
+                    "Samples that were read, and complaints about shards: those that are refused, too.")
             Long samples,
 
             @JsonPropertyDescription("Images that were read.")

@@ -245,7 +245,11 @@ final class Fetcher implements AutoCloseable {
             }
             if (status >= 500) {
                 throw new Failed(
-                        RejectReason.DownloadRefused, "robots.txt answers HTTP " + status, status, true, retryAfter(answer));
+                        RejectReason.DownloadRefused,
+                        "robots.txt answers HTTP " + status,
+                        status,
+                        true,
+                        retryAfter(answer));
             }
             if (status < 300 || status >= 400) {
                 return RobotsText.ALLOW_ALL;
@@ -281,8 +285,7 @@ final class Fetcher implements AutoCloseable {
         } catch (ExecutionException e) {
             String message = String.valueOf(e.getCause().getMessage());
             if (message.contains("exceeds capacity") || message.contains("capacity exceeded")) {
-                throw new Failed(
-                        RejectReason.DownloadTooLarge, "more than " + maxBytes + " bytes", 0, false, 0);
+                throw new Failed(RejectReason.DownloadTooLarge, "more than " + maxBytes + " bytes", 0, false, 0);
             }
             throw new Failed(
                     RejectReason.DownloadFailed,

@@ -131,7 +131,16 @@ final class Planner {
                     try (BufferedWriter rejects = Files.newBufferedWriter(temporary, StandardCharsets.UTF_8);
                             Selection selection =
                                     Selection.open(spec.select(), locations, out.resolve(".select"), scoring)) {
-                        collect(duck, folder, new Sink(repeated, selection, new NearHashes(spec.reject().duplicateDistance()), rejects, packer), entries);
+                        collect(
+                                duck,
+                                folder,
+                                new Sink(
+                                        repeated,
+                                        selection,
+                                        new NearHashes(spec.reject().duplicateDistance()),
+                                        rejects,
+                                        packer),
+                                entries);
                         unreadableScores = selection.unreadable();
                     }
                 });

@@ -57,13 +57,7 @@ final class RowOrder {
      * @param grouped whether rows of a batch are alike
      * @param longestFirst whether the longest batch of the first epoch comes first; all of its rows are looked at
      */
-    RowOrder(
-            List<? extends Table> tables,
-            int[] weights,
-            long seed,
-            int batch,
-            boolean grouped,
-            boolean longestFirst) {
+    RowOrder(List<? extends Table> tables, int[] weights, long seed, int batch, boolean grouped, boolean longestFirst) {
         this.tables = tables;
         this.weights = weights;
         this.batch = batch;
@@ -164,8 +158,7 @@ final class RowOrder {
         }
         Arrays.sort(
                 rows,
-                Comparator.<Row>comparingInt(
-                                row -> tables.get(row.dataset()).hasImages(row.row()) ? 1 : 0)
+                Comparator.<Row>comparingInt(row -> tables.get(row.dataset()).hasImages(row.row()) ? 1 : 0)
                         .thenComparingInt(row -> tables.get(row.dataset()).rowLength(row.row())));
         Permutation order = new Permutation(WINDOW, Mix.of(key, ~number));
         List<Row> shuffled = new ArrayList<>(size);

@@ -182,7 +182,8 @@ class DatasetBuilderTest {
             assertThat(summary.samples()).as("cut at %s", length).isBetween(1 + length / (sample + 1024L), 7L);
             assertThat(summary.rejected())
                     .as("cut at %s", length)
-                    .anyMatch(r -> List.of("TruncatedTar", "NotATar", "EmptyShard").contains(r.reason()));
+                    .anyMatch(r ->
+                            List.of("TruncatedTar", "NotATar", "EmptyShard").contains(r.reason()));
             assertThat(Files.readAllLines(root.resolve("out/pairs/rejects.jsonl")))
                     .hasSize(Math.toIntExact(summary.rejected().stream()
                             .mapToLong(r -> r.count())
@@ -201,8 +202,9 @@ class DatasetBuilderTest {
                         .bytes());
         DatasetSummary summary = build(TestData.captions("pvc://data/a.tar", 18, 9), new ArrayList<>());
         assertThat(summary.samples()).isEqualTo(1);
-        assertThat(summary.rejected()).singleElement().satisfies(r -> assertThat(r.reason())
-                .isEqualTo("SampleTooLong"));
+        assertThat(summary.rejected())
+                .singleElement()
+                .satisfies(r -> assertThat(r.reason()).isEqualTo("SampleTooLong"));
         assertAddsUp(summary);
     }
 
@@ -228,11 +230,15 @@ class DatasetBuilderTest {
                 String nine = "%05d%04d".formatted(t, n);
                 ccs.file("./" + nine + ".jpg", picture)
                         .file("./" + nine + ".txt", "from CCS " + n)
-                        .file("./" + nine + ".json", "{\"caption\": \"c\", \"key\": \"" + nine + "\", \"exif\": \"{}\"}");
+                        .file(
+                                "./" + nine + ".json",
+                                "{\"caption\": \"c\", \"key\": \"" + nine + "\", \"exif\": \"{}\"}");
                 String again = "%09d".formatted(n); // the same in every tar
                 laion.file(again + ".jpg", picture)
                         .file(again + ".txt", "from LAION " + n)
-                        .file(again + ".json", "{\"key\": \"" + again + "\", \"NSFW\": \"UNLIKELY\", \"similarity\": 0.3}");
+                        .file(
+                                again + ".json",
+                                "{\"key\": \"" + again + "\", \"NSFW\": \"UNLIKELY\", \"similarity\": 0.3}");
             }
             Files.write(data.resolve("datacomp/%08d.tar".formatted(t)), dataComp.bytes());
             Files.write(data.resolve("ccs/%05d.tar".formatted(t)), ccs.bytes());
@@ -240,11 +246,16 @@ class DatasetBuilderTest {
         }
         DatasetSpec one = TestData.captions("pvc://data/x.tar", 64, 9);
         List<Source> sources = List.of(
-                new Source("datacomp", new Source.WebDataset("pvc://data/datacomp/{00000000..00000001}.tar"), null, null, null),
+                new Source(
+                        "datacomp",
+                        new Source.WebDataset("pvc://data/datacomp/{00000000..00000001}.tar"),
+                        null,
+                        null,
+                        null),
                 new Source("ccs", new Source.WebDataset("pvc://data/ccs/*.tar"), null, null, null),
                 new Source("laion", new Source.WebDataset("pvc://data/laion/{00000..00001}.tar"), null, null, null));
-        DatasetSpec spec = new DatasetSpec(
-                sources, null, one.reject(), one.pack(), one.output(), null, null, null, null);
+        DatasetSpec spec =
+                new DatasetSpec(sources, null, one.reject(), one.pack(), one.output(), null, null, null, null);
         DatasetSummary summary = build(spec, new ArrayList<>());
         assertThat(summary.rejected()).isEmpty();
         assertThat(summary.samples()).isEqualTo(18);

@@ -77,11 +77,15 @@ class RobotsTextTest {
         assertThat(robots.allows("/before-any-group")).isTrue();
         assertThat(robots.allows("")).isTrue();
         assertThat(parse(text.replace("\n", "\r\n")).allows("/images/a.jpg")).isFalse();
-        RobotsText everyone = parse("User-agent: a\nUser-agent: *\nDisallow: /x\nDisallow:\nUser-agent: b\nDisallow: /\n");
+        RobotsText everyone =
+                parse("User-agent: a\nUser-agent: *\nDisallow: /x\nDisallow:\nUser-agent: b\nDisallow: /\n");
         assertThat(everyone.allows("/x")).isFalse();
         assertThat(everyone.allows("/y")).isTrue();
-        assertThat(parse("User-agent: vlm-operator\nUser-agent: *\nDisallow: /").allows("/y")).isFalse();
-        assertThat(parse("User-agent: vlm-operator\nDisallow:\n\nUser-agent: *\nDisallow: /").allows("/y")).isTrue();
+        assertThat(parse("User-agent: vlm-operator\nUser-agent: *\nDisallow: /").allows("/y"))
+                .isFalse();
+        assertThat(parse("User-agent: vlm-operator\nDisallow:\n\nUser-agent: *\nDisallow: /")
+                        .allows("/y"))
+                .isTrue();
     }
 
     @Test
@@ -96,9 +100,12 @@ class RobotsTextTest {
             parse(text.toString()).allows("/" + text.reverse());
         }
         // Stars that fit almost everywhere, as many as are kept.
-        RobotsText stars = parse("User-agent: *\nDisallow: " + "*a".repeat(30_000) + "b\n".repeat(1) + "Disallow: /secret\n" + "#".repeat(1 << 20));
+        RobotsText stars = parse("User-agent: *\nDisallow: " + "*a".repeat(30_000) + "b\n".repeat(1)
+                + "Disallow: /secret\n" + "#".repeat(1 << 20));
         assertThat(stars.allows("/" + "a".repeat(8_000))).isTrue();
         assertThat(stars.allows("/secret")).isFalse();
-        assertThat(RobotsText.parse(new byte[] {(byte) 0xFF, (byte) 0xFE, 0}, "vlm-operator").allows("/x")).isTrue();
+        assertThat(RobotsText.parse(new byte[] {(byte) 0xFF, (byte) 0xFE, 0}, "vlm-operator")
+                        .allows("/x"))
+                .isTrue();
     }
 }

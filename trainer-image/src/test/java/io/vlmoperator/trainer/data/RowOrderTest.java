@@ -47,7 +47,9 @@ class RowOrderTest {
 
     @Property(tries = 40)
     void groupsHoldTheSameRowsAndAreCutAnywhere(
-            @ForAll long seed, @ForAll @IntRange(min = 1, max = 40) int size, @ForAll @IntRange(min = 1, max = 3) int weight) {
+            @ForAll long seed,
+            @ForAll @IntRange(min = 1, max = 40) int size,
+            @ForAll @IntRange(min = 1, max = 3) int weight) {
         List<Made> tables = List.of(Made.of(seed, 700), Made.of(~seed, 90));
         int[] weights = {1, weight};
         RowOrder grouped = new RowOrder(tables, weights, seed, size, true, false);
@@ -81,7 +83,8 @@ class RowOrderTest {
         double sorted = 0;
         for (long step = 0; step < RowOrder.WINDOW; step++) {
             List<Row> rows = batch(order, step, size);
-            int[] lengths = rows.stream().mapToInt(row -> table.rowLength(row.row())).toArray();
+            int[] lengths =
+                    rows.stream().mapToInt(row -> table.rowLength(row.row())).toArray();
             worst += imbalance(lengths, world);
             java.util.Arrays.sort(lengths);
             sorted += imbalance(lengths, world);

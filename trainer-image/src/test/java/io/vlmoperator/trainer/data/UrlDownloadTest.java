@@ -282,8 +282,7 @@ class UrlDownloadTest {
         assertThat(reasons(summary)).isEqualTo(Map.of("DownloadRefused", 3L));
         assertThat(requests.get("/robots.txt").get()).isEqualTo(1);
         assertThat(requests).doesNotContainKeys("/large", "/small-moved");
-        assertThat(statuses("key, reason, detail"))
-                .contains("000000000001 DownloadRefused robots.txt disallows it");
+        assertThat(statuses("key, reason, detail")).contains("000000000001 DownloadRefused robots.txt disallows it");
 
         UrlList deaf = new UrlList("pvc://data/list.csv", null, null, null, 30, 16, 2, 600, 1, 200_000, false, true);
         assertThat(build(deaf).samples()).isEqualTo(6);

@@ -36,7 +36,8 @@ class WebPTest {
                         RejectedException.class, e -> assertThat(e.reason()).isEqualTo(RejectReason.ImageUndecodable))
                 .hasMessageContaining("WebP");
         byte[] extended = new byte[40];
-        System.arraycopy("RIFF\0\0\0\0WEBPVP8X".getBytes(java.nio.charset.StandardCharsets.US_ASCII), 0, extended, 0, 16);
+        System.arraycopy(
+                "RIFF\0\0\0\0WEBPVP8X".getBytes(java.nio.charset.StandardCharsets.US_ASCII), 0, extended, 0, 16);
         extended[20] = 2;
         assertThatThrownBy(() -> decoder.decode(extended)).hasMessageContaining("animated");
         extended[20] = 0;
@@ -56,7 +57,8 @@ class WebPTest {
             for (int i = 0; i < 400; i++) {
                 byte[] bad = i % 3 == 0 ? Arrays.copyOf(good, random.nextInt(good.length)) : good.clone();
                 for (int k = 0; k < (i % 3 == 0 ? 0 : 1 + random.nextInt(8)) && bad.length > 0; k++) {
-                    bad[random.nextInt(i % 2 == 0 ? bad.length : Math.min(40, bad.length))] = (byte) random.nextInt(256);
+                    bad[random.nextInt(i % 2 == 0 ? bad.length : Math.min(40, bad.length))] =
+                            (byte) random.nextInt(256);
                 }
                 try {
                     Pixels pixels = decoder.decode(bad);
