@@ -7,6 +7,8 @@ import io.vlmoperator.trainer.TrainerException;
 
 /** What all kinds of frozen jobs have in common. */
 final class FrozenJobs {
+    private static final int MAX_PROCESSES = 64;
+
     private FrozenJobs() {}
 
     /** @throws TrainerException InvalidConfiguration when something that every job has is missing */
@@ -18,9 +20,9 @@ final class FrozenJobs {
             throw TrainerException.configuration("the frozen job has attempt " + job.attempt() + ", " + job.nodes()
                     + " nodes of " + job.processesPerNode() + " processes");
         }
-        if (job.processesPerNode() > 1) {
+        if (job.processesPerNode() > MAX_PROCESSES) {
             throw TrainerException.configuration(
-                    "workers.gpusPerNode above 1: this version trains one process a pod, on the CPU");
+                    "workers.gpusPerNode " + job.processesPerNode() + ", at most " + MAX_PROCESSES);
         }
         boolean has = switch (job.kind()) {
             case Dataset -> job.dataset() != null;

@@ -127,7 +127,7 @@ final class PlanBench {
     private static long measure(int number, boolean returned) {
         try {
             ProcessBuilder builder = new ProcessBuilder(
-                            Children.command("bench-plan", "--measure", Integer.toString(number)))
+                            ChildProcesses.command("bench-plan", "--measure", Integer.toString(number)))
                     .redirectError(ProcessBuilder.Redirect.INHERIT);
             if (returned) {
                 builder.environment().put("MALLOC_MMAP_THRESHOLD_", "65536");

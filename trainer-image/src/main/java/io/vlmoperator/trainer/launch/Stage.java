@@ -14,6 +14,7 @@ import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.eval.CaptionFilter;
 import io.vlmoperator.trainer.eval.EvalStage;
 import io.vlmoperator.trainer.metric.Progress;
+import io.vlmoperator.trainer.op.Torch;
 import io.vlmoperator.trainer.train.RunFacts;
 import io.vlmoperator.trainer.train.StopSignal;
 import io.vlmoperator.trainer.train.Trainer;
@@ -29,7 +30,7 @@ import java.util.function.Supplier;
 /**
  * Runs one frozen job on one rank and says how it ended: the same for a pod and for {@code vlm-trainer run}.
  *
- * @param index of the pod
+ * @param index the rank; for a Dataset, whose pods have one process each, the pod
  * @param communicator opened only by the kinds that need the other ranks
  * @param threads for work on data
  * @param profiledSteps how many steps of a training to profile
@@ -95,6 +96,7 @@ record Stage(
     }
 
     private Made train() {
+        requireDevice();
         try (Communicator ranks = communicator.get()) {
             new Trainer(new Trainer.Context(
                             job,
@@ -111,6 +113,11 @@ record Stage(
                     .run();
         }
         return Made.NOTHING;
+    }
+
+    private void requireDevice() {
+        Torch torch = Torch.start();
+        Gpu.require(job, torch.device(), torch.gpus());
     }
 
     private Made dataset() {
@@ -141,6 +148,7 @@ record Stage(
     }
 
     private Made evaluate() {
+        requireDevice();
         EvalReports reports = new EvalReports(progress, stop, log);
         try (Communicator ranks = communicator.get()) {
             return new Made(Optional.empty(), EvalStage.run(job, locations, ranks, reports));

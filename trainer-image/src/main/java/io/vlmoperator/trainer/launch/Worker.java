@@ -26,6 +26,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 
@@ -54,14 +55,17 @@ final class Worker {
     /** Runs the job and returns the exit code. */
     int run() {
         FrozenJob job;
-        int index;
+        int pod;
+        OptionalInt local;
         try {
-            index = index();
+            pod = index();
             job = job();
+            local = LocalRanks.of(environment, job.processesPerNode());
         } catch (TrainerException e) {
             return finish(new TerminationMessage(
                     e.code().name(), Ending.message(e), null, null, null, null, null, null, null, null));
         }
+        int index = pod * job.processesPerNode() + local.orElse(0);
         switch (job.kind()) {
             case PretrainJob, SFTJob ->
                 Signals.onTermination(
@@ -75,6 +79,9 @@ final class Worker {
                         Duration.ZERO,
                         () -> halt(ExitCode.Terminated, "ended by a signal; what is finished stays", index));
         }
+        if (job.processesPerNode() > 1 && local.isEmpty()) {
+            return launch(job, pod);
+        }
         Thread.setDefaultUncaughtExceptionHandler(
                 (thread, e) -> halt(Ending.code(e), Ending.message(e) + " (in " + thread.getName() + ")", index));
         Duration limit = stepLimit(job);
@@ -83,8 +90,8 @@ final class Worker {
                         late -> halt(ExitCode.StepDeadlineExceeded, late + " on rank " + index, index));
                 Progress progress = progress(job, index)) {
             int threads = threads(job);
-            log.accept("vlm-trainer worker: %s %s/%s, attempt %d, pod %d of %d, %d threads"
-                    .formatted(job.kind(), job.namespace(), job.name(), job.attempt(), index, job.nodes(), threads));
+            log.accept("vlm-trainer worker: %s %s/%s, attempt %d, rank %d of %d, %d threads"
+                    .formatted(job.kind(), job.namespace(), job.name(), job.attempt(), index, world(job), threads));
             if (job.kind() != Kind.Dataset) {
                 Torch.start().threads(threads);
             }
@@ -103,6 +110,17 @@ final class Worker {
             return finish(stage.end());
         } catch (RuntimeException e) {
             return finish(words(Ending.code(e), Ending.message(e), index));
+        }
+    }
+
+    /** The pod's processes; this one only waits for them. */
+    private int launch(FrozenJob job, int pod) {
+        log.accept("vlm-trainer worker: pod %d of %d starts %d processes"
+                .formatted(pod, job.nodes(), job.processesPerNode()));
+        try {
+            return finish(LocalRanks.run(job, pod, environment, stop, grace(), log));
+        } catch (IOException | RuntimeException e) {
+            return finish(words(Ending.code(e), Ending.message(e), pod * job.processesPerNode()));
         }
     }
 
@@ -212,8 +230,12 @@ final class Worker {
         return Math.max(1, own / job.processesPerNode());
     }
 
+    private static int world(FrozenJob job) {
+        return job.nodes() * job.processesPerNode();
+    }
+
     private Communicator communicator(FrozenJob job, int index, Duration limit) {
-        int world = job.nodes();
+        int world = world(job);
         if (world == 1) {
             return new Single();
         }
