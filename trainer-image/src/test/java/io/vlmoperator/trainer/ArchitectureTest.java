@@ -23,6 +23,14 @@ class ArchitectureTest {
             .resideInAPackage("ai.djl..");
 
     @ArchTest
+    static final ArchRule CUDAS_BINDINGS_ARE_SEEN_BY_NCCL_ONLY = noClasses()
+            .that()
+            .haveSimpleNameNotStartingWith("Nccl")
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("org.bytedeco..");
+
+    @ArchTest
     static final ArchRule THE_MODEL_KNOWS_ONLY_THE_OPERATORS = classes()
             .that()
             .resideInAPackage("io.vlmoperator.trainer.model..")
