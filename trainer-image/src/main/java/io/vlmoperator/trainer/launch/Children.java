@@ -65,7 +65,7 @@ final class Children {
         }
     }
 
-    private static int freePorts(int count) {
+    static int freePorts(int count) {
         int start = FIRST_PORT + (int) (ProcessHandle.current().pid() % 500) * 16;
         for (int port = start; port + count < LAST_PORT; port += 16) {
             if (free(port, count)) {

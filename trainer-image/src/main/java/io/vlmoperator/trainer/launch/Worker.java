@@ -10,6 +10,7 @@ import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.dist.Membership;
+import io.vlmoperator.trainer.dist.NcclCommunicator;
 import io.vlmoperator.trainer.dist.PeerSecret;
 import io.vlmoperator.trainer.dist.Single;
 import io.vlmoperator.trainer.dist.TcpRing;
@@ -245,19 +246,24 @@ final class Worker {
             throw TrainerException.configuration(PodEnvironment.RENDEZVOUS + "='" + meeting + "', but a job of " + world
                     + " workers needs HOST:PORT of worker 0");
         }
-        return TcpRing.connect(
-                new Membership(
-                        job.uid(),
-                        job.attempt(),
-                        index,
-                        world,
-                        secret(),
-                        meeting.substring(0, colon),
-                        Integer.parseInt(meeting.substring(colon + 1)),
-                        Duration.ofSeconds(FrozenJobs.failure(job).startupDeadlineSeconds()),
-                        limit.multipliedBy(3).dividedBy(4)),
+        Membership membership = new Membership(
+                job.uid(),
+                job.attempt(),
+                index,
+                world,
+                secret(),
+                meeting.substring(0, colon),
+                Integer.parseInt(meeting.substring(colon + 1)),
+                Duration.ofSeconds(FrozenJobs.failure(job).startupDeadlineSeconds()),
+                limit.multipliedBy(3).dividedBy(4));
+        Communicator ring = TcpRing.connect(
+                membership,
                 Optional.ofNullable(environment.get("VLM_POD_ADDRESS")),
                 Optional.ofNullable(environment.get("HOSTNAME")));
+        // Between processors the ring itself adds up; between GPUs it only carries the host's messages.
+        return Torch.start().device().isHost()
+                ? ring
+                : NcclCommunicator.over(ring, membership.connectLimit(), membership.operationLimit(), log);
     }
 
     private PeerSecret secret() {
