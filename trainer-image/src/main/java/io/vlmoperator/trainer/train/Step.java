@@ -9,6 +9,8 @@ import io.vlmoperator.trainer.op.FusedAdamW;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Tape;
 import io.vlmoperator.trainer.op.Tensor;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -87,27 +89,29 @@ final class Step {
         }
     }
 
-    /** Adds up this rank's gradients; ends early, at a micro-batch's edge, when the process has to end. */
+    /**
+     * Adds up this rank's gradients; ends early, at a micro-batch's edge, when the process has to end. Losses are read when all micro-batches
+     * have been asked for, so that a GPU never waits for the host between two of them.
+     */
     private Accumulated accumulate(Loader loader, int microBatches, Flops flops, boolean save, Scope scope) {
         StepTotals totals = new StepTotals(0, 0, 0, 0, 0, stop.requested().isPresent(), save);
         double operations = 0;
+        List<Tensor> lossSums = new ArrayList<>();
+        List<StepTotals> counts = new ArrayList<>();
         for (int i = 0; i < microBatches && !totals.stop(); i++) {
             Batch batch = loader.next();
-            int targets = batch.targets();
-            double scale = byTokens ? 1 : 1.0 / Math.max(1, targets);
-            double lossSum;
-            try (Scope local = scope.child()) {
-                lossSum = model.accumulate(batch, scale, keep, local).item();
-            }
+            double scale = byTokens ? 1 : 1.0 / Math.max(1, batch.targets());
+            lossSums.add(model.accumulate(batch, scale, keep, scope));
+            counts.add(new StepTotals(0, batch.targets(), 0, 1, batch.tokens(), false, false));
             operations += flops.of(batch);
-            totals = totals.plus(new StepTotals(
-                    lossSum,
-                    targets,
-                    lossSum / Math.max(1, targets),
-                    1,
-                    batch.tokens(),
-                    stop.requested().isPresent(),
-                    false));
+            totals = totals.plus(
+                    new StepTotals(0, 0, 0, 0, 0, stop.requested().isPresent(), false));
+        }
+        for (int i = 0; i < lossSums.size(); i++) {
+            double lossSum = lossSums.get(i).item();
+            StepTotals count = counts.get(i);
+            totals = totals.plus(count)
+                    .plus(new StepTotals(lossSum, 0, lossSum / Math.max(1, count.targets()), 0, 0, false, false));
         }
         return new Accumulated(totals, operations);
     }
