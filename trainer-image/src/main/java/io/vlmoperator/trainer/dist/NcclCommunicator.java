@@ -71,8 +71,7 @@ public final class NcclCommunicator implements Communicator {
             ncclComm comm = library.begin(id, control.rank(), control.world());
             join(library, comm, control, connectLimit);
             log.accept("NCCL %s connects %d ranks".formatted(NcclLibrary.text(library.version()), control.world()));
-            NcclCommunicator made =
-                    new NcclCommunicator(control, library, comm, library.newStream(), operationLimit);
+            NcclCommunicator made = new NcclCommunicator(control, library, comm, library.newStream(), operationLimit);
             done = true;
             return made;
         } finally {
@@ -265,7 +264,8 @@ public final class NcclCommunicator implements Communicator {
                 case NcclLibrary.State.Failed(String why) -> throw fail(ExitCode.PeerLost, what + ": " + why);
                 case NcclLibrary.State.Busy ignored -> {
                     if (System.nanoTime() - deadline > 0) {
-                        throw fail(ExitCode.CollectiveTimeout, what + " was not begun within " + limit.toSeconds() + " s");
+                        throw fail(
+                                ExitCode.CollectiveTimeout, what + " was not begun within " + limit.toSeconds() + " s");
                     }
                     pause();
                 }

@@ -55,8 +55,8 @@ final class NcclLibrary {
             throw TrainerException.configuration(missing(e));
         }
         if (version[0] < OLDEST) {
-            throw TrainerException.configuration("NCCL " + text(version[0]) + " was loaded, but several GPUs need "
-                    + text(OLDEST) + " or newer");
+            throw TrainerException.configuration(
+                    "NCCL " + text(version[0]) + " was loaded, but several GPUs need " + text(OLDEST) + " or newer");
         }
         return new NcclLibrary(version[0]);
     }
@@ -98,7 +98,8 @@ final class NcclLibrary {
         try (ncclUniqueId unique = new ncclUniqueId();
                 ncclConfig_t config = new ncclConfig_t()) {
             new BytePointer(unique).capacity(ID_BYTES).put(id);
-            // Nothing may block where it could not be aborted. The rest is left to NCCL; fields that an older one lacks are not read.
+            // Nothing may block where it could not be aborted. The rest is left to NCCL; fields that an older one lacks
+            // are not read.
             config.size(config.sizeof())
                     .magic(CONFIG_MAGIC)
                     .version(nccl.NCCL_VERSION_CODE)
@@ -169,9 +170,7 @@ final class NcclLibrary {
 
     void allReduceSum(Buffer floats, ncclComm comm, CUstream_st stream) {
         Pointer at = new Address(floats);
-        check(
-                nccl.ncclAllReduce(at, at, floats.count(), type(floats), nccl.ncclSum, comm, stream),
-                "all-reduce");
+        check(nccl.ncclAllReduce(at, at, floats.count(), type(floats), nccl.ncclSum, comm, stream), "all-reduce");
     }
 
     /** In place: rank's part of {@code equal} elements is {@code own}. */
@@ -191,15 +190,15 @@ final class NcclLibrary {
 
     void broadcast(Buffer elements, int from, ncclComm comm, CUstream_st stream) {
         Pointer at = new Address(elements);
-        check(
-                nccl.ncclBroadcast(at, at, elements.count(), type(elements), from, comm, stream), "broadcast");
+        check(nccl.ncclBroadcast(at, at, elements.count(), type(elements), from, comm, stream), "broadcast");
     }
 
     private static int type(Buffer buffer) {
         return switch (buffer.type()) {
             case FLOAT32 -> nccl.ncclFloat32;
             case BFLOAT16 -> nccl.ncclBfloat16;
-            default -> throw new IllegalArgumentException("NCCL is used for FLOAT32 and BFLOAT16, not " + buffer.type());
+            default ->
+                throw new IllegalArgumentException("NCCL is used for FLOAT32 and BFLOAT16, not " + buffer.type());
         };
     }
 

@@ -12,9 +12,6 @@ record NcclParts(Buffer equal, Buffer own, Buffer rest) {
         // The first part is an equal one, if there are several.
         long each = Part.of(all.count(), 0, world).count();
         long end = world == 1 ? all.count() : each * world;
-        return new NcclParts(
-                all.slice(0, end),
-                all.slice(each * rank, each * (rank + 1)),
-                all.slice(end, all.count()));
+        return new NcclParts(all.slice(0, end), all.slice(each * rank, each * (rank + 1)), all.slice(end, all.count()));
     }
 }
