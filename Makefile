@@ -91,6 +91,10 @@ bench-generate: build ## 256 new tokens with the cache of keys and values, again
 bench-plan: build ## the memory that vlm-trainer plan says, against that of three small runs
 	@OMP_WAIT_POLICY=PASSIVE trainer-image/bin/vlm-trainer bench-plan --json target/bench/plan.json
 
+.PHONY: bench-scaling
+bench-scaling: build ## 1, 2 (and 4) workers on cores of their own against one, and their ring against a plain copy over sockets (STEPS=, ROUNDS=)
+	@OMP_WAIT_POLICY=PASSIVE trainer-image/bin/vlm-trainer bench-scaling --steps $(or $(STEPS),20) --rounds $(or $(ROUNDS),21) --json target/bench/scaling.json
+
 .PHONY: bench-checkpoint
 bench-checkpoint: build ## how long training stands still for a save, against a plain copy of the same bytes and a step (ROUNDS=, THREADS=)
 	@OMP_WAIT_POLICY=PASSIVE trainer-image/bin/vlm-trainer bench-checkpoint --rounds $(or $(ROUNDS),7) --threads $(or $(THREADS),1) --folder target/bench --json target/bench/checkpoint.json

@@ -57,6 +57,8 @@ public final class Main {
               bench-full-size [--threads N] [--recompute None|Selective|Full] [--json FILE]
                                               forward and backward at the paper's sizes; needs 12 GiB (see make bench-full-size)
               bench-plan [--json FILE]        the plan's memory against that of three small runs (see make bench-plan)
+              bench-scaling [--steps N] [--rounds N] [--json FILE]
+                                              1, 2 and 4 workers, and their ring against a plain copy (see make bench-scaling)
               bench-checkpoint [--rounds N] [--threads N] [--folder DIR] [--json FILE]
                                               what a save costs the training that goes on meanwhile (see make bench-checkpoint)
               bench-images TAR [--decoder turbo|jdk] [--passes N]
@@ -123,6 +125,7 @@ public final class Main {
                 case "bench-step" -> StepBench.run(rest, out);
                 case "bench-full-size" -> FullSizeBench.run(rest, out);
                 case "bench-plan" -> PlanBench.run(rest, out);
+                case "bench-scaling" -> ScalingBench.run(rest, environment, out);
                 case "bench-generate" -> GenerateBench.run(rest, out);
                 case "bench-checkpoint" -> CheckpointBench.run(rest, out);
                 case "bench-images" -> ImageBenchCommand.run(rest, out);

@@ -66,7 +66,7 @@ final class DecoderLayer {
                 Parameter.of(Part.LANGUAGE, p + "mlp.down_proj.weight", hidden, inner));
     }
 
-    private static String prefix(int number) {
+    static String prefix(int number) {
         return Part.LANGUAGE.prefix() + "model.layers." + number + ".";
     }
 

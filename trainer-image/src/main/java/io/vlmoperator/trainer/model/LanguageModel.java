@@ -11,9 +11,9 @@ import java.util.stream.IntStream;
 
 /** A Qwen2 decoder: embedding, layers, final norm, head. */
 public final class LanguageModel {
-    private static final String EMBEDDING = Part.LANGUAGE.prefix() + "model.embed_tokens.weight";
-    private static final String HEAD = Part.LANGUAGE.prefix() + "lm_head.weight";
-    private static final String NORM = Part.LANGUAGE.prefix() + "model.norm.weight";
+    static final String EMBEDDING = Part.LANGUAGE.prefix() + "model.embed_tokens.weight";
+    static final String HEAD = Part.LANGUAGE.prefix() + "lm_head.weight";
+    static final String NORM = Part.LANGUAGE.prefix() + "model.norm.weight";
 
     private final LanguageConfig config;
     private final Tensor embeddingVD;

@@ -28,6 +28,7 @@ public final class VisionLanguageModel {
     private final VisionTransformer vision;
     private final AveragePoolProjector projector;
     private final LanguageModel language;
+    private final List<String> stages;
 
     private VisionLanguageModel(Scope scope, ModelConfig config, Set<Part> trained, DType stored) {
         this.config = config;
@@ -36,6 +37,44 @@ public final class VisionLanguageModel {
         vision = new VisionTransformer(config.vision(), weights);
         projector = new AveragePoolProjector(config.projector(), config.vision().patchesPerSide(), weights);
         language = new LanguageModel(config.language(), weights, scope);
+        stages = stagePrefixes();
+    }
+
+    private List<String> stagePrefixes() {
+        List<String> prefixes = new ArrayList<>();
+        prefixes.add(VisionTransformer.EMBEDDINGS);
+        for (int number = 0; number < vision.blocks().size(); number++) {
+            prefixes.add(VisionTransformer.block(number));
+        }
+        prefixes.add(Part.PROJECTOR.prefix());
+        prefixes.add(LanguageModel.EMBEDDING);
+        for (int number = 0; number < language.layers().size(); number++) {
+            prefixes.add(DecoderLayer.prefix(number));
+        }
+        prefixes.add(LanguageModel.NORM);
+        prefixes.add(LanguageModel.HEAD);
+        return List.copyOf(prefixes);
+    }
+
+    /**
+     * Where the trained weights of each stage lie in the flat buffers, in the order of the forward pass, which is that of the buffers:
+     * encoder (patches, blocks), projector, text embedding, decoder layers, final norm, head. Empty ranges for what is frozen, and for the head where
+     * the embedding is used again.
+     */
+    public List<Weights.Range> stages() {
+        return stages.stream().map(weights::range).toList();
+    }
+
+    private int projectorStage() {
+        return 1 + vision.blocks().size();
+    }
+
+    private int layerStage(int number) {
+        return projectorStage() + 2 + number;
+    }
+
+    private int normStage() {
+        return layerStage(language.layers().size());
     }
 
     /**
@@ -120,16 +159,29 @@ public final class VisionLanguageModel {
      * @return the sum of the cross-entropies of all targets, unscaled: a scalar in {@code scope}. 0 without a target
      */
     public Tensor accumulate(Batch batch, double scale, Tape.Keep keep, Scope scope) {
+        return accumulate(batch, scale, keep, Passage.NONE, scope);
+    }
+
+    /** The same; {@code passage} is told where the batch is. */
+    public Tensor accumulate(Batch batch, double scale, Tape.Keep keep, Passage passage, Scope scope) {
         try (Scope local = scope.child()) {
             int[] targets = batch.targetPositions();
             if (targets.length == 0) {
                 return scope.scalar(0);
             }
             Tape tape = new Tape(local, keep);
-            Tensor hiddenTD = forward(batch, tape::apply, local, Observer.NONE);
+            Runner runner = (number, trainable, input, stage) -> {
+                passage.entering(number);
+                return tape.apply(trainable, input, stage, () -> passage.left(number));
+            };
+            Tensor hiddenTD = forward(batch, runner, local, Observer.NONE);
             Tensor beforeTargetQ = local.indices(before(targets));
-            Tensor normedQD = tape.apply(
-                    trained.contains(Part.LANGUAGE), hiddenTD, (ops, x) -> language.finalNorm(ops, x, beforeTargetQ));
+            Tensor normedQD = runner.apply(
+                    normStage(),
+                    trained.contains(Part.LANGUAGE),
+                    hiddenTD,
+                    (ops, x) -> language.finalNorm(ops, x, beforeTargetQ));
+            passage.entering(normStage() + 1);
             Ops.HeadGradients head = local.ops()
                     .headGradients(
                             normedQD, language.head(), local.indices(labels(batch, targets)), scale, headChunk());
@@ -206,13 +258,13 @@ public final class VisionLanguageModel {
 
     /** Runs a layer: on a tape, or without gradients. */
     private interface Runner {
-        Tensor apply(boolean trainable, Tensor input, Tape.Stage stage);
+        Tensor apply(int number, boolean trainable, Tensor input, Tape.Stage stage);
     }
 
     /** Runs layers without gradients and frees what a layer has left behind. */
     private static Runner frozen(Scope scope) {
         Tape tape = new Tape(scope, Tape.Keep.ALL);
-        return (trainable, input, stage) -> tape.apply(false, input, stage);
+        return (number, trainable, input, stage) -> tape.apply(false, input, stage);
     }
 
     /** Embeddings of all tokens, text and visual, in their order: [T, D]. */
@@ -223,6 +275,7 @@ public final class VisionLanguageModel {
         Tensor order = scope.indices(splice.order());
         Tensor visualVD = visualTokens(batch, runner, scope, observer);
         return runner.apply(
+                projectorStage() + 1,
                 trained.contains(Part.LANGUAGE),
                 visualVD,
                 (ops, visual) -> ops.rowsOfTwo(language.embed(ops, textIds), visual, order));
@@ -240,7 +293,8 @@ public final class VisionLanguageModel {
                 ops.segmentAttention(queryKeyValueTE, segments, sizes.numAttentionHeads(), sizes.numKeyValueHeads());
         for (int number = 0; number < language.layers().size(); number++) {
             DecoderLayer layer = language.layers().get(number);
-            hiddenTD = runner.apply(trainable, hiddenTD, (ops, x) -> layer.forward(ops, x, attention));
+            hiddenTD =
+                    runner.apply(layerStage(number), trainable, hiddenTD, (ops, x) -> layer.forward(ops, x, attention));
             observer.see("hidden.layer." + number, hiddenTD);
         }
         return hiddenTD;
@@ -260,13 +314,14 @@ public final class VisionLanguageModel {
                 batch.imageSize(),
                 batch.imageSize());
         Tensor hiddenRW = runner.apply(
-                trainable, pixelsNCHW, (ops, pixels) -> vision.embed(ops, ops.cast(pixels, weights.computeType())));
+                0, trainable, pixelsNCHW, (ops, pixels) -> vision.embed(ops, ops.cast(pixels, weights.computeType())));
         observer.see("embeddings", hiddenRW);
         for (int number = 0; number < vision.blocks().size(); number++) {
-            hiddenRW = runner.apply(trainable, hiddenRW, vision.blocks().get(number)::forward);
+            hiddenRW = runner.apply(
+                    1 + number, trainable, hiddenRW, vision.blocks().get(number)::forward);
             observer.see("block." + number, hiddenRW);
         }
-        return runner.apply(trained.contains(Part.PROJECTOR), hiddenRW, projector::forward);
+        return runner.apply(projectorStage(), trained.contains(Part.PROJECTOR), hiddenRW, projector::forward);
     }
 
     private void check(Batch batch) {

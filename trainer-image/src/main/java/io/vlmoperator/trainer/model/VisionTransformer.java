@@ -13,6 +13,8 @@ import java.util.stream.IntStream;
 public final class VisionTransformer {
     private static final String PREFIX = Part.VISION.prefix() + "vision_model.";
 
+    static final String EMBEDDINGS = PREFIX + "embeddings.";
+
     private final VisionConfig config;
     private final Tensor patchWeight;
     private final Tensor patchBias;
@@ -55,6 +57,11 @@ public final class VisionTransformer {
         return ops.addPositions(ops.linear(patchesRC, patchWeight, patchBias), positionsPW);
     }
 
+    /** What the names of a block's parameters begin with. */
+    static String block(int number) {
+        return PREFIX + "encoder.layers." + number + ".";
+    }
+
     List<Block> blocks() {
         return blocks;
     }
@@ -77,7 +84,7 @@ public final class VisionTransformer {
 
         Block(VisionConfig config, int number, Weights weights) {
             this.config = config;
-            String p = PREFIX + "encoder.layers." + number + ".";
+            String p = block(number);
             long width = config.hiddenSize();
             firstNormWeight = weights.use(p + "layer_norm1.weight");
             firstNormBias = weights.use(p + "layer_norm1.bias");

@@ -27,7 +27,7 @@ public final class Weights {
     private final Scope scope;
     private final List<Parameter> parameters;
     private final Map<String, Place> places = new LinkedHashMap<>();
-    private final Tensor values;
+    private Optional<Tensor> values;
     private final Tensor gradients;
     private final Tensor frozen;
     private final List<Use> uses = new ArrayList<>();
@@ -57,7 +57,7 @@ public final class Weights {
             }
         }
         computeType = stored;
-        values = scope.zeros(stored, trainedCount);
+        values = Optional.of(scope.zeros(stored, trainedCount));
         gradients = scope.zeros(DType.FLOAT32, trainedCount);
         frozen = scope.zeros(stored, frozenCount);
     }
@@ -72,9 +72,79 @@ public final class Weights {
         return parameters.stream().filter(p -> places.get(p.name()).trained()).toList();
     }
 
-    /** Trained weights, flat; belongs to the model. */
+    /**
+     * Trained weights, flat; belongs to the model. With BFLOAT16 layers the master weights.
+     *
+     * @throws IllegalStateException after {@link #dropMasters}
+     */
     public Tensor values() {
-        return values;
+        return values.orElseThrow(() -> new IllegalStateException("the master weights are kept elsewhere, in shards"));
+    }
+
+    /** The trained weights that layers compute with, flat: {@link #values}, or rounded copies. */
+    public Tensor replica() {
+        return rounded.orElseGet(this::values);
+    }
+
+    /** Frees the master weights, where layers compute with rounded copies: somebody else keeps them, each worker its shard. */
+    public void dropMasters() {
+        if (rounded.isEmpty()) {
+            throw new IllegalStateException("layers compute with the master weights themselves");
+        }
+        values().close();
+        values = Optional.empty();
+    }
+
+    /**
+     * Shows trained weights that were gathered from their shards, until {@link #takeBackMasters}.
+     *
+     * @param gathered FLOAT32, of the length of the flat buffers
+     */
+    public void lendMasters(Tensor gathered) {
+        if (gathered.count() != gradients.count()) {
+            throw new IllegalArgumentException(gathered.count() + " weights instead of " + gradients.count());
+        }
+        values = Optional.of(gathered);
+    }
+
+    /** The end of {@link #lendMasters}; what was lent stays open. */
+    public void takeBackMasters() {
+        values = Optional.empty();
+    }
+
+    /** Number of trained weights. */
+    public long trainedCount() {
+        return gradients.count();
+    }
+
+    /**
+     * A stretch of the flat buffers.
+     *
+     * @param from first element
+     * @param to element behind the last one
+     */
+    public record Range(long from, long to) {
+        /** Number of elements. */
+        public long count() {
+            return to - from;
+        }
+    }
+
+    /** Where the trained parameters lie whose names begin so; they are neighbours. Empty if there are none. */
+    Range range(String prefix) {
+        long from = -1;
+        long to = -1;
+        for (Parameter parameter : trained()) {
+            if (parameter.name().startsWith(prefix)) {
+                long offset = offset(parameter);
+                if (from >= 0 && offset != to) {
+                    throw new IllegalStateException(parameter.name() + " does not follow its neighbour");
+                }
+                from = from < 0 ? offset : from;
+                to = offset + parameter.count();
+            }
+        }
+        return from < 0 ? new Range(0, 0) : new Range(from, to);
     }
 
     /** Gradients of the trained weights, flat; added to by every backward until zeroed. */
@@ -97,7 +167,7 @@ public final class Weights {
         Place place = place(name);
         return view(
                 scope,
-                place.trained() ? values : frozen,
+                place.trained() ? values() : frozen,
                 place.offset(),
                 place.parameter().count(),
                 place.parameter().sizes());
@@ -146,7 +216,7 @@ public final class Weights {
                     "layers compute in FLOAT32, or from a point on in BFLOAT16; not in " + type);
         }
         computeType = type;
-        Tensor trainedCopy = scope.empty(type, values.count());
+        Tensor trainedCopy = scope.empty(type, gradients.count());
         Tensor frozenCopy = scope.empty(type, frozen.count());
         scope.ops().copyInto(frozenCopy, frozen);
         rounded = Optional.of(trainedCopy);
@@ -180,7 +250,7 @@ public final class Weights {
 
     /** Has to be called whenever the trained weights have changed: nothing in libtorch notices an update in place. */
     public void updated() {
-        rounded.ifPresent(copy -> scope.ops().copyInto(copy, values));
+        rounded.ifPresent(copy -> scope.ops().copyInto(copy, values()));
     }
 
     /** The parameter as the layers use it: with a gradient if it is trained. */
@@ -204,7 +274,7 @@ public final class Weights {
         if (first.trained()) {
             try (Scope local = scope.child()) {
                 Tensor gradient = view(local, gradients, first.offset(), count, shape);
-                tensor = scope.ops().leaf(view(local, values, first.offset(), count, shape), gradient);
+                tensor = scope.ops().leaf(view(local, values(), first.offset(), count, shape), gradient);
             }
         } else {
             tensor = view(scope, frozen, first.offset(), count, shape);

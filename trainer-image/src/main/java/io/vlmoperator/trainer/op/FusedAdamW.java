@@ -4,12 +4,25 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * AdamW with decoupled weight decay on a flat buffer, or on a part of it: one fused kernel for the decayed spans, one for the others.
- * Moments are flat FLOAT32 buffers over the same range, so a shard of a checkpoint is three contiguous pieces of memory.
+ * AdamW with decoupled weight decay on a flat buffer, or on parts of it: one fused kernel for the decayed spans, one for the others.
+ * Moments are flat FLOAT32 buffers in which the parts follow each other, so a shard of a checkpoint is pieces of contiguous memory.
  */
 public final class FusedAdamW {
     /** A stretch of the flat buffer that is decayed or not. */
     public record Span(long from, long to, boolean decay) {}
+
+    /**
+     * A part of the flat buffer.
+     *
+     * @param from its first element
+     * @param values FLOAT32 weights, flat
+     * @param gradients FLOAT32, of the same length
+     */
+    public record Part(long from, Tensor values, Tensor gradients) {
+        long count() {
+            return values.count();
+        }
+    }
 
     /**
      * The optimizer's constants.
@@ -20,7 +33,6 @@ public final class FusedAdamW {
 
     private final Scope scope;
     private final Settings settings;
-    private final long from;
     private final Tensor firstMoment;
     private final Tensor secondMoment;
     private final Tensor step;
@@ -40,34 +52,58 @@ public final class FusedAdamW {
      */
     public FusedAdamW(
             Scope scope, Settings settings, Tensor values, Tensor gradients, List<Span> spans, long from, long to) {
+        this(scope, settings, List.of(part(scope, values, gradients, from, to)), spans);
+    }
+
+    /**
+     * @param scope owns moments and views; must outlive the optimizer
+     * @param parts that this optimizer updates, ascending
+     * @param spans of the whole buffer, ascending
+     */
+    public FusedAdamW(Scope scope, Settings settings, List<Part> parts, List<Span> spans) {
+        for (Part part : parts) {
+            if (part.from() < 0 || part.count() != part.gradients().count()) {
+                throw new IllegalArgumentException("a part from " + part.from() + " with " + part.count()
+                        + " weights and " + part.gradients().count() + " gradients");
+            }
+        }
+        this.scope = scope;
+        this.settings = settings;
+        long count = parts.stream().mapToLong(Part::count).sum();
+        firstMoment = scope.zeros(DType.FLOAT32, count);
+        secondMoment = scope.zeros(DType.FLOAT32, count);
+        step = scope.zeros(DType.FLOAT32);
+        decayed = group(parts, spans, true);
+        others = group(parts, spans, false);
+    }
+
+    private static Part part(Scope scope, Tensor values, Tensor gradients, long from, long to) {
         if (from < 0 || to < from || to > values.count() || values.count() != gradients.count()) {
             throw new IllegalArgumentException("range " + from + ".." + to + " of " + values.count() + " weights and "
                     + gradients.count() + " gradients");
         }
-        this.scope = scope;
-        this.settings = settings;
-        this.from = from;
-        firstMoment = scope.zeros(DType.FLOAT32, to - from);
-        secondMoment = scope.zeros(DType.FLOAT32, to - from);
-        step = scope.zeros(DType.FLOAT32);
-        decayed = group(values, gradients, spans, to, true);
-        others = group(values, gradients, spans, to, false);
+        return new Part(
+                from, scope.ops().slice(values, 0, from, to), scope.ops().slice(gradients, 0, from, to));
     }
 
-    private Group group(Tensor values, Tensor gradients, List<Span> spans, long to, boolean decay) {
+    private Group group(List<Part> parts, List<Span> spans, boolean decay) {
         Group group = new Group(
                 new ArrayList<>(), new ArrayList<>(), new ArrayList<>(), new ArrayList<>(), new ArrayList<>());
         Ops ops = scope.ops();
-        for (Span span : spans) {
-            long first = Math.max(span.from(), from);
-            long end = Math.min(span.to(), to);
-            if (span.decay() == decay && first < end) {
-                group.values().add(ops.slice(values, 0, first, end));
-                group.gradients().add(ops.slice(gradients, 0, first, end));
-                group.first().add(ops.slice(firstMoment, 0, first - from, end - from));
-                group.second().add(ops.slice(secondMoment, 0, first - from, end - from));
-                group.steps().add(step);
+        long before = 0;
+        for (Part part : parts) {
+            for (Span span : spans) {
+                long first = Math.max(span.from() - part.from(), 0);
+                long end = Math.min(span.to() - part.from(), part.count());
+                if (span.decay() == decay && first < end) {
+                    group.values().add(ops.slice(part.values(), 0, first, end));
+                    group.gradients().add(ops.slice(part.gradients(), 0, first, end));
+                    group.first().add(ops.slice(firstMoment, 0, before + first, before + end));
+                    group.second().add(ops.slice(secondMoment, 0, before + first, before + end));
+                    group.steps().add(step);
+                }
             }
+            before += part.count();
         }
         return group;
     }
@@ -114,12 +150,12 @@ public final class FusedAdamW {
         }
     }
 
-    /** First moments of the range, flat. */
+    /** First moments of the parts, one after the other. */
     public Tensor firstMoment() {
         return firstMoment;
     }
 
-    /** Second moments of the range, flat. */
+    /** Second moments of the parts, one after the other. */
     public Tensor secondMoment() {
         return secondMoment;
     }

@@ -28,7 +28,7 @@ public final class Tape {
 
     private record Recorded(Recorder recorder, Tensor output) {}
 
-    private record Entry(Stage stage, Tensor input, Optional<Recorded> recorded, boolean inputTracked) {}
+    private record Entry(Stage stage, Tensor input, Optional<Recorded> recorded, boolean inputTracked, Runnable left) {}
 
     private final Scope scope;
     private final Keep keep;
@@ -47,6 +47,15 @@ public final class Tape {
      * @param input what the previous stage returned, which belongs to the tape from now on; before the first stage any tensor
      */
     public Tensor apply(boolean trainable, Tensor input, Stage stage) {
+        return apply(trainable, input, stage, () -> {});
+    }
+
+    /**
+     * The same.
+     *
+     * @param left called when {@link #backward} has passed the stage, if it is recorded: its gradients are complete then
+     */
+    public Tensor apply(boolean trainable, Tensor input, Stage stage, Runnable left) {
         boolean inputTracked = !entries.isEmpty();
         if (!trainable && !inputTracked) {
             Tensor result = inScope(stage, input);
@@ -57,11 +66,11 @@ public final class Tape {
         }
         if (keep == Keep.INPUT) {
             Tensor result = inScope(stage, input);
-            entries.push(new Entry(stage, input, Optional.empty(), inputTracked));
+            entries.push(new Entry(stage, input, Optional.empty(), inputTracked, left));
             return result;
         }
         Recorded recorded = record(stage, input, inputTracked);
-        entries.push(new Entry(stage, input, Optional.of(recorded), inputTracked));
+        entries.push(new Entry(stage, input, Optional.of(recorded), inputTracked, left));
         return recorded.output();
     }
 
@@ -89,6 +98,7 @@ public final class Tape {
                         entry.inputTracked() ? Optional.of(entry.input()) : Optional.empty(),
                         scope);
             }
+            entry.left().run();
             recorded.output().close();
             unrecorded.filter(last -> last == entry.input()).ifPresent(Tensor::close);
             if (current != gradient) {

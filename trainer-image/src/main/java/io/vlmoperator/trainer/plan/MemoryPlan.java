@@ -9,7 +9,7 @@ import java.util.SequencedMap;
 /**
  * Memory of one process at its fullest, by part, in bytes.
  *
- * @param weights FLOAT32, trained and frozen, and the BFLOAT16 copies that layers compute with
+ * @param weights FLOAT32, trained (with BFLOAT16 layers the process's shard) and frozen, and the BFLOAT16 copies that layers compute with
  * @param gradients FLOAT32, of the trained weights
  * @param moments AdamW's two, FLOAT32
  * @param kept what layers keep from the forward pass until the way back
@@ -29,15 +29,18 @@ public record MemoryPlan(
     /**
      * Of one process.
      *
-     * @param shards processes that master weights and moments are divided among (ZeRO-1); 1: every process has all of them
+     * @param shards processes that moments, and with BFLOAT16 layers master weights, are divided among (ZeRO-1); 1: every process has all of
+     *     them
      */
     public static MemoryPlan of(Workload work, Device device, int shards) {
         double trained = work.trainedCount();
         double frozen = work.count() - trained;
         double copies = work.bfloat16() ? (trained + frozen) * BFLOAT16 : 0;
+        // Layers that compute in FLOAT32 read the master weights themselves, all of them.
+        double masters = work.bfloat16() ? trained / shards : trained;
         int width = work.bfloat16() ? BFLOAT16 : FLOAT32;
         return new MemoryPlan(
-                trained * FLOAT32 / shards + frozen * FLOAT32 + copies,
+                masters * FLOAT32 + frozen * FLOAT32 + copies,
                 trained * FLOAT32,
                 trained * 2 * FLOAT32 / shards,
                 kept(work) * width,

@@ -84,17 +84,27 @@ record Budget(List<Row> rows, Room there, int processes, long checkpointBytes, l
      *
      * @param rounded whether layers compute in BFLOAT16
      * @param folder where checkpoints are written; exists
-     * @param world workers, among which the copy that is written is divided
+     * @param world workers, among which moments, the copy that is written, and with BFLOAT16 layers the master weights are divided
      */
     static Budget of(ModelConfig model, Set<Part> parts, boolean rounded, Path folder, int world, int processes)
             throws IOException {
         long trained = count(model, parts, true);
         long frozen = count(model, parts, false);
         List<Row> rows = new ArrayList<>();
-        rows.add(new Row("%,d trained weights x 4 B".formatted(trained), trained * FLOAT32));
+        long share = Math.ceilDiv(trained, (long) world);
+        String divided = world == 1 ? "" : ", divided by " + world + " workers";
+        boolean shards = rounded && world > 1;
+        rows.add(new Row(
+                "%,d trained weights x 4 B%s".formatted(trained, shards ? divided : ""),
+                (shards ? share : trained) * FLOAT32));
         rows.add(new Row("their gradients", trained * FLOAT32));
-        rows.add(new Row("their two moments", trained * 2 * FLOAT32));
-        rows.add(new Row("copy of the state that is being saved", Math.ceilDiv(trained, (long) world) * STATE));
+        rows.add(new Row("their two moments" + divided, share * 2 * FLOAT32));
+        rows.add(new Row("copy of the state that is being saved", share * STATE));
+        if (shards) {
+            // All are there at first; what is allocated after they have been divided takes their place.
+            long loading = trained * FLOAT32 - share * (2 * FLOAT32 + STATE);
+            rows.add(new Row("all trained weights while they are loaded", Math.max(0, loading)));
+        }
         if (frozen > 0) {
             rows.add(new Row("%,d frozen weights x 4 B".formatted(frozen), frozen * FLOAT32));
         }

@@ -4,10 +4,8 @@ import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.checkpoint.Manifest;
 import io.vlmoperator.trainer.checkpoint.ModelLoader;
 import io.vlmoperator.trainer.checkpoint.RunFolder;
-import io.vlmoperator.trainer.checkpoint.StateShard;
 import io.vlmoperator.trainer.model.VisionLanguageModel;
 import java.io.IOException;
-import java.util.List;
 import java.util.Optional;
 
 /** Puts a run that goes on back to a checkpoint ({@code failure.nonFinite.action: Rewind}). */
@@ -18,7 +16,7 @@ final class Rewinding {
      * Reads weights and moments back. All ranks call it with the same numbers.
      *
      * @param checkpoint step of a complete one; 0 for none
-     * @param state moments to fill
+     * @param optimizer between two steps
      * @param step the one that could not be used
      * @param what was wrong with it
      * @return tokens that the weights have seen
@@ -28,7 +26,7 @@ final class Rewinding {
             long checkpoint,
             RunFolder run,
             VisionLanguageModel model,
-            List<StateShard> state,
+            ShardedOptimizer optimizer,
             Guard guard,
             long step,
             String what)
@@ -39,9 +37,8 @@ final class Rewinding {
         }
         ModelLoader.Source source = ModelLoader.find(run.path(), Optional.of(checkpoint));
         Manifest manifest = source.manifest().orElseThrow();
-        ModelLoader.readWeights(source, model.weights());
-        ModelLoader.readMoments(source, model.weights(), state);
-        model.weights().updated();
+        optimizer.reload(() -> ModelLoader.readWeights(source, model.weights()));
+        ModelLoader.readMoments(source, model.weights(), optimizer.state());
         guard.rewound(checkpoint, Optional.ofNullable(manifest.guarded()), step);
         return manifest.tokens();
     }

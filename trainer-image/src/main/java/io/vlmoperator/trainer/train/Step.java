@@ -1,11 +1,9 @@
 package io.vlmoperator.trainer.train;
 
 import io.vlmoperator.trainer.TrainerException;
-import io.vlmoperator.trainer.dist.Buffer;
 import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.model.Batch;
 import io.vlmoperator.trainer.model.VisionLanguageModel;
-import io.vlmoperator.trainer.op.FusedAdamW;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Tape;
 import io.vlmoperator.trainer.op.Tensor;
@@ -21,7 +19,7 @@ import java.util.Optional;
  */
 final class Step {
     private final VisionLanguageModel model;
-    private final FusedAdamW optimizer;
+    private final ShardedOptimizer optimizer;
     private final Communicator communicator;
     private final boolean byTokens;
     private final double clip;
@@ -30,7 +28,7 @@ final class Step {
 
     Step(
             VisionLanguageModel model,
-            FusedAdamW optimizer,
+            ShardedOptimizer optimizer,
             Communicator communicator,
             boolean byTokens,
             double clip,
@@ -65,27 +63,24 @@ final class Step {
     Result run(
             Loader loader, int microBatches, Flops flops, long number, double learningRate, boolean save, Guard guard) {
         try (Scope scope = Scope.open()) {
-            Tensor gradients = model.weights().gradients();
-            scope.ops().zero(gradients);
+            optimizer.begin();
             Accumulated own = accumulate(loader, microBatches, flops, save, scope);
-            StepTotals totals =
-                    StepTotals.sum(communicator.allGather(own.totals().encode()));
+            // Also where this rank has to end, or has no rows: the others' sums need it.
+            double squares = optimizer.reduced();
+            StepTotals totals = StepTotals.sum(
+                    communicator.allGather(own.totals().withSquares(squares).encode()));
             if (totals.stop()) {
                 return new Result(
                         true, totals, Double.NaN, Double.NaN, own.flops(), new Guard.Verdict.Update(Optional.empty()));
             }
-            communicator.allReduceSum(Buffer.floats(gradients.address())).await();
             double divisor = Math.max(1, byTokens ? totals.targets() : totals.microBatches());
-            scope.ops().scale(gradients, 1 / divisor);
             double loss = (byTokens ? totals.lossSum() : totals.meanSum()) / divisor;
-            Tensor norm = scope.ops().norm(gradients);
-            float normValue = norm.item();
-            Guard.Verdict verdict = guard.judge(number + 1, loss, normValue);
+            double norm = Math.sqrt(totals.squares()) / divisor;
+            Guard.Verdict verdict = guard.judge(number + 1, loss, norm);
             if (verdict instanceof Guard.Verdict.Update) {
-                optimizer.update(learningRate, number + 1 - guard.skippedSteps(), norm, clip);
-                model.weights().updated();
+                optimizer.update(learningRate, number + 1 - guard.skippedSteps(), divisor, norm, clip);
             }
-            return new Result(false, totals, loss, normValue, own.flops(), verdict);
+            return new Result(false, totals, loss, norm, own.flops(), verdict);
         }
     }
 
@@ -94,24 +89,24 @@ final class Step {
      * have been asked for, so that a GPU never waits for the host between two of them.
      */
     private Accumulated accumulate(Loader loader, int microBatches, Flops flops, boolean save, Scope scope) {
-        StepTotals totals = new StepTotals(0, 0, 0, 0, 0, stop.requested().isPresent(), save);
+        StepTotals totals = new StepTotals(0, 0, 0, 0, 0, 0, stop.requested().isPresent(), save);
         double operations = 0;
         List<Tensor> lossSums = new ArrayList<>();
         List<StepTotals> counts = new ArrayList<>();
         for (int i = 0; i < microBatches && !totals.stop(); i++) {
             Batch batch = loader.next();
             double scale = byTokens ? 1 : 1.0 / Math.max(1, batch.targets());
-            lossSums.add(model.accumulate(batch, scale, keep, scope));
-            counts.add(new StepTotals(0, batch.targets(), 0, 1, batch.tokens(), false, false));
+            lossSums.add(model.accumulate(batch, scale, keep, optimizer.passage(i == microBatches - 1), scope));
+            counts.add(new StepTotals(0, batch.targets(), 0, 1, batch.tokens(), 0, false, false));
             operations += flops.of(batch);
             totals = totals.plus(
-                    new StepTotals(0, 0, 0, 0, 0, stop.requested().isPresent(), false));
+                    new StepTotals(0, 0, 0, 0, 0, 0, stop.requested().isPresent(), false));
         }
         for (int i = 0; i < lossSums.size(); i++) {
             double lossSum = lossSums.get(i).item();
             StepTotals count = counts.get(i);
             totals = totals.plus(count)
-                    .plus(new StepTotals(lossSum, 0, lossSum / Math.max(1, count.targets()), 0, 0, false, false));
+                    .plus(new StepTotals(lossSum, 0, lossSum / Math.max(1, count.targets()), 0, 0, 0, false, false));
         }
         return new Accumulated(totals, operations);
     }

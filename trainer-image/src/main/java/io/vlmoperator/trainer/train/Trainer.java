@@ -43,7 +43,7 @@ import java.util.function.Consumer;
 /** Runs a PretrainJob or an SFTJob on one rank, from its newest checkpoint or from the start, to the end of its schedule. */
 public final class Trainer {
     /** Part of every manifest; changed when the same input would train other weights. */
-    static final String CODE_VERSION = "0.2.0";
+    static final String CODE_VERSION = "0.3.0";
 
     private static final long MIN_GRACE_MILLIS = 1000;
 
@@ -118,7 +118,6 @@ public final class Trainer {
             RunStart.Start start = begin.find();
             ModelBuilder.Built built = build(start, scope);
             VisionLanguageModel model = built.model();
-            FusedAdamW optimizer = optimizer(model, scope);
             Tokenizer tokenizer = Tokenizer.load(built.tokenizer().getParent());
             try (tokenizer;
                     RowSource rows = context.data().open(job, model.config(), tokenizer)) {
@@ -127,28 +126,31 @@ public final class Trainer {
                     model.computeIn(DType.BFLOAT16);
                 }
                 byte[] tokenizerFile = Files.readAllBytes(built.tokenizer());
-                long tokens = 0;
-                Optional<Manifest.Guarded> guarded = Optional.empty();
-                if (start.step() > 0) {
-                    Manifest manifest = start.source(run).manifest().orElseThrow();
-                    guarded = Optional.ofNullable(manifest.guarded());
-                    ModelLoader.readMoments(start.source(run), model.weights(), state(model, optimizer, 0, 1));
-                    tokens = manifest.tokens();
+                try (ShardedOptimizer optimizer = optimizer(model, scope)) {
+                    List<StateShard> own = optimizer.state();
+                    long tokens = 0;
+                    Optional<Manifest.Guarded> guarded = Optional.empty();
+                    if (start.step() > 0) {
+                        Manifest manifest = start.source(run).manifest().orElseThrow();
+                        guarded = Optional.ofNullable(manifest.guarded());
+                        ModelLoader.readMoments(start.source(run), model.weights(), own);
+                        tokens = manifest.tokens();
+                    }
+                    long savedStep;
+                    try (Saver saver = new Saver(context, run, fence, model, own, tokenizerFile, stepLimit, scope)) {
+                        saver.resume(start.step());
+                        context.facts().resumed(start.step());
+                        Guard guard = new Guard(spec.failure(), guarded);
+                        loop(model, optimizer, rows, saver, fence, start.step(), tokens, guard);
+                        savedStep = saver.savedStep();
+                    }
+                    optimizer.settle();
+                    if (fence.isPresent()) {
+                        fence.get().check();
+                        export(model, tokenizerFile, savedStep);
+                    }
+                    communicator.barrier();
                 }
-                List<StateShard> own = state(model, optimizer, communicator.rank(), communicator.world());
-                long savedStep;
-                try (Saver saver = new Saver(context, run, fence, model, own, tokenizerFile, stepLimit, scope)) {
-                    saver.resume(start.step());
-                    context.facts().resumed(start.step());
-                    Guard guard = new Guard(spec.failure(), guarded);
-                    loop(model, optimizer, rows, saver, fence, start.step(), tokens, guard);
-                    savedStep = saver.savedStep();
-                }
-                if (fence.isPresent()) {
-                    fence.get().check();
-                    export(model, tokenizerFile, savedStep);
-                }
-                communicator.barrier();
             }
         } catch (IOException e) {
             throw run.failed(job.attempt(), "the run folder", e);
@@ -182,28 +184,18 @@ public final class Trainer {
         }
     }
 
-    private FusedAdamW optimizer(VisionLanguageModel model, Scope scope) {
-        return new FusedAdamW(
-                scope,
+    private ShardedOptimizer optimizer(VisionLanguageModel model, Scope scope) {
+        return new ShardedOptimizer(
+                model.weights(),
+                model.stages(),
+                Buckets.SMALL,
+                communicator,
                 new FusedAdamW.Settings(
                         spec.optimizer().beta1(),
                         spec.optimizer().beta2(),
                         spec.optimizer().epsilon(),
                         spec.optimizer().weightDecay()),
-                model.weights().values(),
-                model.weights().gradients(),
-                model.weights().decaySpans(),
-                0,
-                model.weights().values().count());
-    }
-
-    private static List<StateShard> state(VisionLanguageModel model, FusedAdamW optimizer, int rank, int world) {
-        return StateShard.share(
-                model.weights().values().address(),
-                optimizer.firstMoment().address(),
-                optimizer.secondMoment().address(),
-                rank,
-                world);
+                scope);
     }
 
     private static void requireFit(ModelConfig model, Tokenizer tokenizer) {
@@ -236,7 +228,7 @@ public final class Trainer {
 
     private void loop(
             VisionLanguageModel model,
-            FusedAdamW optimizer,
+            ShardedOptimizer optimizer,
             RowSource rows,
             Saver saver,
             Optional<RunFolder.Fence> fence,
@@ -298,8 +290,7 @@ public final class Trainer {
                         saver.finish();
                         long back = saver.savedStep();
                         context.watchdog().begin("rewinding to step " + back, stepLimit.multipliedBy(2));
-                        tokens = Rewinding.to(
-                                back, run, model, state(model, optimizer, 0, 1), guard, number + 1, rewind.what());
+                        tokens = Rewinding.to(back, run, model, optimizer, guard, number + 1, rewind.what());
                         warn(rewind.what() + "; rewound to step " + back + ", the batches of steps " + (back + 1)
                                 + " to " + (number + 1) + " are left out");
                         rewoundTo = OptionalLong.of(back);

@@ -79,8 +79,11 @@ final class TinyRun {
                 .replace("EVERY", Integer.toString(everySteps))
                 .replace("NORM", normalization)
                 .replace("OPTIMIZER", optimizer)
-                .replace("FAILURE", failure.replaceFirst(
-                        "\\{", "{\"stepDeadlineSeconds\":" + stepDeadlineSeconds + (failure.equals("{}") ? "" : ",")));
+                .replace(
+                        "FAILURE",
+                        failure.replaceFirst(
+                                "\\{",
+                                "{\"stepDeadlineSeconds\":" + stepDeadlineSeconds + (failure.equals("{}") ? "" : ",")));
         return new FrozenJob(
                 1,
                 Kind.PretrainJob,
