@@ -99,12 +99,15 @@ bench-scaling: build ## 1, 2 (and 4) workers on cores of their own against one, 
 bench-checkpoint: build ## how long training stands still for a save, against a plain copy of the same bytes and a step (ROUNDS=, THREADS=)
 	@OMP_WAIT_POLICY=PASSIVE trainer-image/bin/vlm-trainer bench-checkpoint --rounds $(or $(ROUNDS),7) --threads $(or $(THREADS),1) --folder target/bench --json target/bench/checkpoint.json
 
-.PHONY: bench-pack bench-select
+.PHONY: bench-pack bench-select bench-conversations
 bench-pack: build ## index, packing plan and order of 28.4 M made-up samples (SAMPLES=fewer)
 	@src/bench/bin/bench-pack
 
 bench-select: build ## 128 M uids selected by two lists (UIDS=fewer)
 	@src/bench/bin/bench-select
+
+bench-conversations: build ## 10 M made-up conversations indexed: time and memory (CONVERSATIONS=fewer)
+	@src/bench/bin/bench-conversations
 
 .PHONY: bench-images
 bench-images: build ## images per second from tar to tensor, against webdataset + Pillow

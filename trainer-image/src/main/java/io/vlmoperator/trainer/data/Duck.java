@@ -19,11 +19,28 @@ final class Duck implements AutoCloseable {
     }
 
     /**
+     * The answer to a question is formed whole before its first row is there.
+     *
      * @param spill folder for what does not fit into memory
      */
     static Duck open(Path spill) {
+        return open(spill, false);
+    }
+
+    /**
+     * Rows of an answer are formed as they are asked for, so that an answer of any length takes little memory. One question at a time: the
+     * next one ends the rows of the one before.
+     *
+     * @param spill folder for what does not fit into memory
+     */
+    static Duck streaming(Path spill) {
+        return open(spill, true);
+    }
+
+    private static Duck open(Path spill, boolean streaming) {
         Properties settings = new Properties();
-        settings.setProperty("memory_limit", "768MB");
+        settings.setProperty("jdbc_stream_results", Boolean.toString(streaming));
+        settings.setProperty("memory_limit", "512MB");
         settings.setProperty("threads", "2");
         settings.setProperty("autoinstall_known_extensions", "false");
         settings.setProperty("autoload_known_extensions", "false");

@@ -1,8 +1,11 @@
 package io.vlmoperator.trainer.data;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -23,6 +26,8 @@ final class IndexFeed implements AutoCloseable {
     private static final int FILES_AHEAD = 4;
     private static final int BLOCK_ROWS = 1 << 14;
     private static final int BLOCKS_AHEAD = 4;
+    /** Of a larger index the uids and digests are not joined in DuckDB's memory. */
+    private static final long LARGE_BYTES = 32L << 20;
 
     /** Why a sample is not used: a line of the reject file. */
     record Refusal(String key, String reason, String detail) {}
@@ -135,7 +140,7 @@ final class IndexFeed implements AutoCloseable {
             Duck duck = ducks.poll();
             if (duck == null) {
                 // Each its own folder: DuckDB's names in it are not made for two.
-                duck = Duck.open(spill.resolveSibling(spill.getFileName() + "-" + opened.getAndIncrement()));
+                duck = Duck.streaming(spill.resolveSibling(spill.getFileName() + "-" + opened.getAndIncrement()));
             }
             try {
                 rows(duck, file, queue);
@@ -204,6 +209,9 @@ final class IndexFeed implements AutoCloseable {
     }
 
     private static Head head(Duck duck, Path file) throws IOException {
+        if (Files.size(file) > LARGE_BYTES) {
+            return head(duck, file, identity(duck, file));
+        }
         String[] identity = new String[1];
         long[] refused = new long[1];
         IndexFile.read(
@@ -218,13 +226,26 @@ final class IndexFeed implements AutoCloseable {
                     identity[0] = row.getString(1);
                     refused[0] = row.getLong(2);
                 });
+        return refused[0] == 0 ? new Head(identity[0], Map.of()) : head(duck, file, identity[0]);
+    }
+
+    /** The same digest, row by row. */
+    static String identity(Duck duck, Path file) throws IOException {
+        MessageDigest digest = Digests.sha256();
+        int[] rows = new int[1];
+        IndexFile.read(duck, file, List.of("uid", "digest"), "status = 'ok'", row -> {
+            String line = (rows[0]++ == 0 ? "" : "\n") + row.getString(1) + " " + row.getString(2);
+            digest.update(Digests.utf8(line));
+        });
+        return rows[0] == 0 ? "" : HexFormat.of().formatHex(digest.digest());
+    }
+
+    private static Head head(Duck duck, Path file, String identity) throws IOException {
         Map<Integer, Refusal> refusals = new TreeMap<>();
-        if (refused[0] > 0) {
-            IndexFile.read(duck, file, List.of("ordinal", "uid", "key", "reason", "detail"), "status <> 'ok'", row -> {
-                refusals.put(row.getInt(1), new Refusal(row.getString(3), row.getString(4), row.getString(5)));
-            });
-        }
-        return new Head(identity[0], refusals);
+        IndexFile.read(duck, file, List.of("ordinal", "uid", "key", "reason", "detail"), "status <> 'ok'", row -> {
+            refusals.put(row.getInt(1), new Refusal(row.getString(3), row.getString(4), row.getString(5)));
+        });
+        return new Head(identity, refusals);
     }
 
     /**

@@ -23,7 +23,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * The samples of a finished Dataset in memory, about 50 bytes each: where they lie, how long they are, and its rows. Sample numbers count
+ * The samples of a finished Dataset in memory, 52 bytes each: where they lie, how long they are, and its rows. Sample numbers count
  * all rows of all indexes.
  */
 final class SampleTable implements RowOrder.Table, AutoCloseable {
@@ -65,7 +65,7 @@ final class SampleTable implements RowOrder.Table, AutoCloseable {
         } catch (IOException e) {
             throw TrainerException.storage("can't make a temporary folder: " + e, e);
         }
-        try (Duck duck = Duck.open(scratch.resolve("spill"))) {
+        try (Duck duck = Duck.streaming(scratch.resolve("spill"))) {
             return new SampleTable(manifest, folder, locations, duck);
         } catch (IOException e) {
             throw TrainerException.storage("can't read the Dataset in " + folder + ": " + e, e);
@@ -121,7 +121,7 @@ final class SampleTable implements RowOrder.Table, AutoCloseable {
         AtomicInteger used = new AtomicInteger();
         Callable<Void> reading = () -> {
             Path scratch = Files.createTempDirectory("vlm-data");
-            try (Duck duck = Duck.open(scratch.resolve("spill"))) {
+            try (Duck duck = Duck.streaming(scratch.resolve("spill"))) {
                 for (int shard = next.getAndIncrement(); shard < channels.length; shard = next.getAndIncrement()) {
                     used.addAndGet(readIndex(duck, folder, shard));
                 }

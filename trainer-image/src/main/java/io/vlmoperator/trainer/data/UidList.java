@@ -92,7 +92,7 @@ final class UidList implements AutoCloseable {
         if (inOrder[0]) {
             return;
         }
-        try (Duck duck = Duck.open(spill(scratch))) {
+        try (Duck duck = Duck.streaming(spill(scratch))) {
             duck.execute("CREATE TABLE uids (high BIGINT, low BIGINT)");
             try (DuckDBAppender appender = duck.connection().createAppender("main", "uids")) {
                 NumpyUids.read(file, (high, low) -> {
@@ -113,7 +113,7 @@ final class UidList implements AutoCloseable {
     }
 
     private static void table(Path file, String from, Path scratch) throws IOException {
-        try (Duck duck = Duck.open(spill(scratch))) {
+        try (Duck duck = Duck.streaming(spill(scratch))) {
             try (Statement statement = duck.connection().createStatement();
                     ResultSet columns = statement.executeQuery("DESCRIBE SELECT * FROM " + from)) {
                 String type = "";

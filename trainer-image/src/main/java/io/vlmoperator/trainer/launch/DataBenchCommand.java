@@ -3,6 +3,7 @@ package io.vlmoperator.trainer.launch;
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.api.spec.Pack;
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.data.ConversationBench;
 import io.vlmoperator.trainer.data.DataBench;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -13,12 +14,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 
-/** {@code vlm-trainer bench-data pack|select N}: what {@code make bench-pack} and {@code make bench-select} run. */
+/** {@code vlm-trainer bench-data pack|select|conversations N}: what {@code make bench-pack} and its like run. */
 final class DataBenchCommand {
     /** Captions of the paper's final mixture, and uids of DataComp's medium pool. */
     private static final double PAPER_SAMPLES = 28.4e6;
 
     private static final double POOL = 128e6;
+    private static final double CONVERSATIONS = 10e6;
     private static final double GIB = 1L << 30;
 
     private final List<Part> parts = new ArrayList<>();
@@ -33,10 +35,11 @@ final class DataBenchCommand {
     private DataBenchCommand() {}
 
     static int run(List<String> words, PrintStream out) {
-        Arguments arguments = Arguments.parse(words, List.of("--algorithm", "--folder", "--json"), List.of());
+        Arguments arguments =
+                Arguments.parse(words, List.of("--algorithm", "--folder", "--json", "--tokenizer"), List.of());
         if (arguments.words().size() != 2 || !arguments.words().get(1).matches("[1-9]\\d{0,8}")) {
             throw TrainerException.configuration(
-                    "write: bench-data pack|select N [--algorithm A] [--folder DIR] [--json FILE]");
+                    "write: bench-data pack|select|conversations N [--algorithm A] [--tokenizer DIR] [--folder DIR] [--json FILE]");
         }
         String what = arguments.words().getFirst();
         long count = Long.parseLong(arguments.words().get(1));
@@ -49,7 +52,15 @@ final class DataBenchCommand {
                     case "pack" ->
                         bench.pack(folder, count, arguments.one("--algorithm").orElse("FirstFitDecreasing"));
                     case "select" -> bench.select(folder, count);
-                    default -> throw TrainerException.configuration("write: bench-data pack|select N");
+                    case "conversations" ->
+                        bench.conversations(
+                                folder,
+                                count,
+                                Path.of(arguments
+                                        .one("--tokenizer")
+                                        .orElseThrow(() ->
+                                                TrainerException.configuration("conversations need --tokenizer DIR"))));
+                    default -> throw TrainerException.configuration("write: bench-data pack|select|conversations N");
                 };
                 BenchRow.publish(rows, Path.of(arguments.one("--json").orElse("target/bench/" + what + ".json")), out);
             } finally {
@@ -102,6 +113,22 @@ final class DataBenchCommand {
             rows.add(BenchRow.plain(part.name() + ", " + of, scale * part.seconds(), "s"));
         }
         rows.add(BenchRow.atMost("peak memory, mapped files included, " + count + " uids", peak() / GIB, "GiB", 4));
+        return rows;
+    }
+
+    private List<BenchRow> conversations(Path folder, long count, Path tokenizer) throws IOException {
+        long samples = ConversationBench.index(folder, tokenizer, count, this::done);
+        if (samples != count) {
+            throw new TrainerException(ExitCode.InternalError, samples + " samples of " + count + " conversations");
+        }
+        double scale = CONVERSATIONS / count;
+        String of = count == CONVERSATIONS ? "10 M conversations" : "10 M conversations, extrapolated from " + count;
+        List<BenchRow> rows = new ArrayList<>();
+        for (Part part : parts) {
+            rows.add(BenchRow.plain(part.name() + ", " + of, scale * part.seconds(), "s"));
+            rows.add(BenchRow.plain(part.name() + ", " + of, scale * part.cpuSeconds(), "processor s"));
+        }
+        rows.add(BenchRow.atMost("peak memory, " + count + " conversations", peak() / GIB, "GiB", 1));
         return rows;
     }
 

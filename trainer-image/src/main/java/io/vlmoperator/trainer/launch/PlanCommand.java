@@ -1,43 +1,49 @@
 package io.vlmoperator.trainer.launch;
 
-import io.vlmoperator.api.spec.Language;
 import io.vlmoperator.api.spec.Precision;
 import io.vlmoperator.api.spec.PretrainJobSpec;
 import io.vlmoperator.api.spec.SFTJobSpec;
 import io.vlmoperator.api.spec.Schedule;
 import io.vlmoperator.api.spec.TrainingSpec;
-import io.vlmoperator.api.spec.Vision;
 import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.TrainerException;
-import io.vlmoperator.trainer.checkpoint.HuggingFace;
 import io.vlmoperator.trainer.launch.ManifestFiles.Resource;
 import io.vlmoperator.trainer.model.LanguageConfig;
 import io.vlmoperator.trainer.model.ModelConfig;
-import io.vlmoperator.trainer.model.Part;
 import io.vlmoperator.trainer.model.ProjectorConfig;
 import io.vlmoperator.trainer.model.VisionConfig;
 import io.vlmoperator.trainer.plan.Device;
 import io.vlmoperator.trainer.plan.KnownModels;
 import io.vlmoperator.trainer.plan.RunPlan;
 import io.vlmoperator.trainer.plan.Workload;
+import io.vlmoperator.trainer.train.ModelSizes;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /** {@code vlm-trainer plan}: what a training job of the manifests will need. Runs nothing and reads no data. */
 final class PlanCommand {
-    private static final double SIGLIP_EPS = 1e-6;
-    private static final int MIN_POSITIONS = 4096;
     private static final double GIGA = 1e9;
 
     /** What first-fit-decreasing reaches on captions of the paper's lengths. */
     private static final double FILL = 0.983;
+
+    /** Models by the name that their location ends with, for plans without the files. */
+    private static final ModelSizes.Named PUBLISHED = new ModelSizes.Named() {
+        @Override
+        public LanguageConfig language(String location) {
+            return KnownModels.language(location).orElseThrow(() -> unknown(location));
+        }
+
+        @Override
+        public VisionConfig vision(String location, int featureLayer, VisionConfig.Activation activation) {
+            return KnownModels.vision(location, featureLayer, activation).orElseThrow(() -> unknown(location));
+        }
+    };
 
     private final Arguments arguments;
     private final PrintStream out;
@@ -134,7 +140,7 @@ final class PlanCommand {
         double sample = Math.min(spec.batch().contextLength(), spec.tokensPerImage() + text);
         return new Workload(
                 model,
-                parts(spec),
+                ModelSizes.trained(spec),
                 spec.precision() == Precision.BFloat16,
                 switch (spec.recompute()) {
                     case None -> Workload.Recompute.NONE;
@@ -173,59 +179,14 @@ final class PlanCommand {
     }
 
     private ModelConfig model(PretrainJobSpec spec) {
+        boolean mounted = !arguments.many("--mount").isEmpty();
         try {
-            return new ModelConfig(language(spec), vision(spec), new ProjectorConfig(spec.tokensPerImage()));
+            return ModelSizes.of(spec, mounted ? ModelSizes.Named.folders(locations()) : PUBLISHED);
         } catch (IllegalArgumentException e) {
             throw TrainerException.configuration("spec.model: " + e.getMessage());
         } catch (IOException e) {
             throw TrainerException.configuration("spec.model: " + e.getMessage());
         }
-    }
-
-    private LanguageConfig language(PretrainJobSpec spec) throws IOException {
-        Language language = spec.model().language();
-        Language.Config config = language.config();
-        if (config != null) {
-            return new LanguageConfig(
-                    config.hiddenSize(),
-                    config.intermediateSize(),
-                    config.numHiddenLayers(),
-                    config.numAttentionHeads(),
-                    config.numKeyValueHeads(),
-                    config.vocabSize(),
-                    config.ropeTheta(),
-                    config.rmsNormEps(),
-                    config.tieWordEmbeddings(),
-                    Math.max(MIN_POSITIONS, spec.batch().contextLength()));
-        }
-        if (arguments.many("--mount").isEmpty()) {
-            return KnownModels.language(language.location()).orElseThrow(() -> unknown(language.location()));
-        }
-        return HuggingFace.languageConfig(locations().resolve(language.location()));
-    }
-
-    private VisionConfig vision(PretrainJobSpec spec) throws IOException {
-        Vision vision = spec.model().vision();
-        Vision.Config config = vision.config();
-        VisionConfig.Activation activation =
-                VisionConfig.Activation.valueOf(vision.activation().name());
-        if (config != null) {
-            return new VisionConfig(
-                    config.imageSize(),
-                    config.patchSize(),
-                    config.hiddenSize(),
-                    config.intermediateSize(),
-                    config.numHiddenLayers(),
-                    config.numAttentionHeads(),
-                    SIGLIP_EPS,
-                    vision.featureLayer(),
-                    activation);
-        }
-        if (arguments.many("--mount").isEmpty()) {
-            return KnownModels.vision(vision.location(), vision.featureLayer(), activation)
-                    .orElseThrow(() -> unknown(vision.location()));
-        }
-        return HuggingFace.visionConfig(locations().resolve(vision.location()), vision.featureLayer(), activation);
     }
 
     private static TrainerException unknown(String location) {
@@ -243,19 +204,6 @@ final class PlanCommand {
             mounts.put(mount.substring(0, equals), Path.of(mount.substring(equals + 1)));
         }
         return Locations.of(mounts);
-    }
-
-    private static Set<Part> parts(TrainingSpec spec) {
-        Set<Part> parts = EnumSet.noneOf(Part.class);
-        for (io.vlmoperator.api.spec.Part part : spec.trainedParts()) {
-            parts.add(
-                    switch (part) {
-                        case Vision -> Part.VISION;
-                        case Projector -> Part.PROJECTOR;
-                        case Language -> Part.LANGUAGE;
-                    });
-        }
-        return parts;
     }
 
     private double tokens(TrainingSpec spec, Workload work) {

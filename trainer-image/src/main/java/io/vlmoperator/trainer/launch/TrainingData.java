@@ -27,6 +27,11 @@ record TrainingData(Locations locations, int threads) implements Trainer.Data {
                 model.vision().imageSize(),
                 model.language().vocabSize(),
                 new BatchSource.Resources(threads, Runtime.getRuntime().maxMemory() / CACHE_SHARE));
+        return rows(source);
+    }
+
+    /** The rows of Datasets that are open already. */
+    static RowSource rows(BatchSource source) {
         return new Rows(source);
     }
 

@@ -3,24 +3,31 @@ package io.vlmoperator.trainer.train;
 import io.vlmoperator.trainer.model.Batch;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 
 /**
  * Makes this rank's micro-batches ahead of time, on a thread of its own, in the order in which they are needed. At most
- * {@value #AHEAD} wait.
+ * {@value #MOST_AHEAD} wait, and together they take no more than a bound of memory, unless one alone is larger; the one that is being made comes on top.
  */
 final class Loader implements AutoCloseable {
-    private static final int AHEAD = 2;
+    static final int MOST_AHEAD = 8;
+    /** What waits may take this share of the Java heap. */
+    private static final int HEAP_SHARE = 8;
+
+    private static final int PERMIT_BYTES = 1024;
 
     private sealed interface Item {
-        record Ready(Batch batch) implements Item {}
+        record Ready(Batch batch, int permits) implements Item {}
 
         record Failed(Throwable cause) implements Item {}
     }
 
     private final RowSource rows;
     private final Share share;
-    private final BlockingQueue<Item> queue = new ArrayBlockingQueue<>(AHEAD);
+    private final BlockingQueue<Item> queue = new ArrayBlockingQueue<>(MOST_AHEAD);
+    private final int allPermits;
+    private final Semaphore memory;
     private final Thread thread;
     private long waitedNanos;
 
@@ -44,8 +51,15 @@ final class Loader implements AutoCloseable {
     }
 
     Loader(RowSource rows, Share share, long firstStep, long steps) {
+        this(rows, share, firstStep, steps, Runtime.getRuntime().maxMemory() / HEAP_SHARE);
+    }
+
+    /** @param maxBytes that micro-batches may take while they wait */
+    Loader(RowSource rows, Share share, long firstStep, long steps, long maxBytes) {
         this.rows = rows;
         this.share = share;
+        allPermits = (int) Math.clamp(maxBytes / PERMIT_BYTES, 1, Integer.MAX_VALUE);
+        memory = new Semaphore(allPermits);
         this.thread = Thread.ofPlatform().daemon().name("loader").start(() -> load(firstStep, steps));
     }
 
@@ -53,7 +67,10 @@ final class Loader implements AutoCloseable {
         try {
             for (long step = firstStep; step < steps; step++) {
                 for (int from = share.from(); from < share.to(); from += share.micro()) {
-                    queue.put(new Item.Ready(rows.rows(step, from, Math.min(from + share.micro(), share.to()))));
+                    Batch batch = rows.rows(step, from, Math.min(from + share.micro(), share.to()));
+                    int permits = (int) Math.clamp(bytes(batch) / PERMIT_BYTES, 1, allPermits);
+                    memory.acquire(permits);
+                    queue.put(new Item.Ready(batch, permits));
                 }
             }
         } catch (InterruptedException e) {
@@ -61,6 +78,11 @@ final class Loader implements AutoCloseable {
         } catch (RuntimeException | Error e) {
             hand(new Item.Failed(e));
         }
+    }
+
+    /** Pixels, and ids, labels and positions of every token. */
+    static long bytes(Batch batch) {
+        return (long) Float.BYTES * batch.pixelsNCHW().length + 3L * Integer.BYTES * batch.tokens();
     }
 
     private void hand(Item item) {
@@ -79,12 +101,15 @@ final class Loader implements AutoCloseable {
                 Item item = queue.poll(1, TimeUnit.SECONDS);
                 if (item != null) {
                     waitedNanos += System.nanoTime() - start;
-                    return switch (item) {
-                        case Item.Ready ready -> ready.batch();
+                    switch (item) {
+                        case Item.Ready(Batch batch, int permits) -> {
+                            memory.release(permits);
+                            return batch;
+                        }
                         case Item.Failed(RuntimeException e) -> throw e;
                         case Item.Failed(Error e) -> throw e;
                         case Item.Failed(Throwable e) -> throw new IllegalStateException(e);
-                    };
+                    }
                 }
                 if (!thread.isAlive() && queue.isEmpty()) {
                     throw new IllegalStateException("the loader has ended before the run");

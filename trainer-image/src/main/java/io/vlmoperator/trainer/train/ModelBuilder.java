@@ -4,18 +4,14 @@ import io.vlmoperator.api.run.FrozenJob;
 import io.vlmoperator.api.spec.Language;
 import io.vlmoperator.api.spec.PretrainJobSpec;
 import io.vlmoperator.api.spec.SFTJobSpec;
-import io.vlmoperator.api.spec.TrainingSpec;
 import io.vlmoperator.api.spec.Vision;
 import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.checkpoint.HuggingFace;
 import io.vlmoperator.trainer.checkpoint.ModelLoader;
 import io.vlmoperator.trainer.checkpoint.SafetensorsException;
-import io.vlmoperator.trainer.model.LanguageConfig;
 import io.vlmoperator.trainer.model.ModelConfig;
 import io.vlmoperator.trainer.model.Part;
-import io.vlmoperator.trainer.model.ProjectorConfig;
-import io.vlmoperator.trainer.model.VisionConfig;
 import io.vlmoperator.trainer.model.VisionLanguageModel;
 import io.vlmoperator.trainer.op.Scope;
 import java.io.IOException;
@@ -29,8 +25,6 @@ import java.util.function.Consumer;
 
 /** Makes the model that a run begins with: from sizes and a seed, from Hugging Face folders, or from a checkpoint. */
 final class ModelBuilder {
-    private static final double SIGLIP_LAYER_NORM_EPS = 1e-6;
-
     private final Locations locations;
     private final Consumer<ModelConfig> check;
 
@@ -44,19 +38,6 @@ final class ModelBuilder {
      * @param tokenizer its {@code tokenizer.json}
      */
     record Built(VisionLanguageModel model, Path tokenizer) {}
-
-    static Set<Part> trained(TrainingSpec spec) {
-        Set<Part> parts = EnumSet.noneOf(Part.class);
-        for (io.vlmoperator.api.spec.Part part : spec.trainedParts()) {
-            parts.add(
-                    switch (part) {
-                        case Vision -> Part.VISION;
-                        case Projector -> Part.PROJECTOR;
-                        case Language -> Part.LANGUAGE;
-                    });
-        }
-        return parts;
-    }
 
     /** The model before the first step. */
     Built fresh(FrozenJob job, Scope scope) {
@@ -73,18 +54,9 @@ final class ModelBuilder {
         Optional<Path> languageFolder = Optional.ofNullable(language.location()).map(locations::resolve);
         Optional<Path> visionFolder = Optional.ofNullable(vision.location()).map(locations::resolve);
         try {
-            LanguageConfig languageSizes = languageFolder.isPresent()
-                    ? HuggingFace.languageConfig(languageFolder.get())
-                    : sizes(language.config(), spec.batch().contextLength());
-            VisionConfig.Activation activation =
-                    VisionConfig.Activation.valueOf(vision.activation().name());
-            VisionConfig visionSizes = visionFolder.isPresent()
-                    ? HuggingFace.visionConfig(visionFolder.get(), vision.featureLayer(), activation)
-                    : sizes(vision.config(), vision.featureLayer(), activation);
-            ModelConfig config =
-                    new ModelConfig(languageSizes, visionSizes, new ProjectorConfig(spec.tokensPerImage()));
+            ModelConfig config = ModelSizes.of(spec, ModelSizes.Named.folders(locations));
             check.accept(config);
-            VisionLanguageModel model = VisionLanguageModel.create(scope, config, trained(spec));
+            VisionLanguageModel model = VisionLanguageModel.create(scope, config, ModelSizes.trained(spec));
             Set<Part> random = EnumSet.noneOf(Part.class);
             if (languageFolder.isPresent()) {
                 HuggingFace.load(languageFolder.get(), model.weights(), Part.LANGUAGE);
@@ -127,7 +99,7 @@ final class ModelBuilder {
         }
         check.accept(source.config());
         ModelLoader.Loaded loaded =
-                ModelLoader.open(source, trained(spec), OptionalInt.of(spec.tokensPerImage()), scope);
+                ModelLoader.open(source, ModelSizes.trained(spec), OptionalInt.of(spec.tokensPerImage()), scope);
         return new Built(loaded.model(), tokenizer(loaded.tokenizer()));
     }
 
@@ -137,45 +109,5 @@ final class ModelBuilder {
             throw TrainerException.configuration("there is no tokenizer at " + file);
         }
         return file;
-    }
-
-    private static LanguageConfig sizes(Language.Config config, int contextLength) {
-        if (config == null) {
-            throw TrainerException.configuration("spec.model.language needs a location or a config with sizes");
-        }
-        return new LanguageConfig(
-                present(config.hiddenSize(), "language.config.hiddenSize"),
-                present(config.intermediateSize(), "language.config.intermediateSize"),
-                present(config.numHiddenLayers(), "language.config.numHiddenLayers"),
-                present(config.numAttentionHeads(), "language.config.numAttentionHeads"),
-                present(config.numKeyValueHeads(), "language.config.numKeyValueHeads"),
-                present(config.vocabSize(), "language.config.vocabSize"),
-                config.ropeTheta(),
-                config.rmsNormEps(),
-                config.tieWordEmbeddings(),
-                Math.max(4096, contextLength));
-    }
-
-    private static VisionConfig sizes(Vision.Config config, int featureLayer, VisionConfig.Activation activation) {
-        if (config == null) {
-            throw TrainerException.configuration("spec.model.vision needs a location or a config with sizes");
-        }
-        return new VisionConfig(
-                present(config.imageSize(), "vision.config.imageSize"),
-                present(config.patchSize(), "vision.config.patchSize"),
-                present(config.hiddenSize(), "vision.config.hiddenSize"),
-                present(config.intermediateSize(), "vision.config.intermediateSize"),
-                present(config.numHiddenLayers(), "vision.config.numHiddenLayers"),
-                present(config.numAttentionHeads(), "vision.config.numAttentionHeads"),
-                SIGLIP_LAYER_NORM_EPS,
-                featureLayer,
-                activation);
-    }
-
-    private static int present(Integer value, String field) {
-        if (value == null) {
-            throw TrainerException.configuration("spec.model." + field + " is missing");
-        }
-        return value;
     }
 }

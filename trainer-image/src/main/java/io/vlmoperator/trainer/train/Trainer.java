@@ -163,7 +163,7 @@ public final class Trainer {
         }
         ModelLoader.Source source = start.source(run);
         requireRoom(source.config());
-        ModelLoader.Loaded loaded = ModelLoader.open(source, ModelBuilder.trained(spec), OptionalInt.empty(), scope);
+        ModelLoader.Loaded loaded = ModelLoader.open(source, ModelSizes.trained(spec), OptionalInt.empty(), scope);
         return new ModelBuilder.Built(loaded.model(), loaded.tokenizer());
     }
 
@@ -172,7 +172,7 @@ public final class Trainer {
         try {
             Budget budget = Budget.of(
                     model,
-                    ModelBuilder.trained(spec),
+                    ModelSizes.trained(spec),
                     spec.precision() == Precision.BFloat16,
                     run.path(),
                     communicator.world(),

@@ -7,13 +7,10 @@ import io.vlmoperator.api.run.DatasetSummary;
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.api.run.FrozenJob;
 import io.vlmoperator.api.run.FrozenJob.ResolvedDataset;
-import io.vlmoperator.api.run.Kind;
 import io.vlmoperator.api.spec.Augment;
 import io.vlmoperator.api.spec.Batch.Attention;
 import io.vlmoperator.api.spec.DatasetSpec;
 import io.vlmoperator.api.spec.PretrainJobSpec;
-import io.vlmoperator.api.spec.Projector;
-import io.vlmoperator.api.spec.SFTJobSpec;
 import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.data.TestData.Tar;
@@ -291,7 +288,7 @@ class BatchSourceTest {
     void weightsRepeatRows() {
         ResolvedDataset twice = new ResolvedDataset("pairs", "pvc://out/pairs", 2, captions.digest());
         PretrainJobSpec spec = pretrainSpec(1, 7, Attention.BlockDiagonal, null);
-        try (BatchSource source = open(job(spec, null, List.of(twice)))) {
+        try (BatchSource source = open(TestJobs.pretrain(spec, List.of(twice)))) {
             assertThat(source.rows()).isEqualTo(2 * captions.rows());
             assertThat(source.tokens()).isEqualTo(2 * captions.tokens());
             List<List<Long>> ids = stream(source, 1, 0, source.rows());
@@ -317,19 +314,21 @@ class BatchSourceTest {
         ResolvedDataset good = new ResolvedDataset("pairs", "pvc://out/pairs", 1, captions.digest());
         PretrainJobSpec spec = pretrainSpec(4, 7, Attention.BlockDiagonal, null);
         assertRefused(
-                () -> open(job(spec, null, List.of(new ResolvedDataset("pairs", "pvc://out/pairs", 1, "sha256:00")))),
+                () -> open(TestJobs.pretrain(
+                        spec, List.of(new ResolvedDataset("pairs", "pvc://out/pairs", 1, "sha256:00")))),
                 "is now " + captions.digest());
         assertRefused(
-                () -> open(job(spec, null, List.of(new ResolvedDataset("pairs", "pvc://data", 1, null)))),
+                () -> open(TestJobs.pretrain(spec, List.of(new ResolvedDataset("pairs", "pvc://data", 1, null)))),
                 "no dataset.json");
         assertRefused(
-                () -> open(job(spec, null, List.of(new ResolvedDataset("talks", "pvc://out/talks", 1, null)))),
+                () -> open(TestJobs.pretrain(spec, List.of(new ResolvedDataset("talks", "pvc://out/talks", 1, null)))),
                 "PlanMismatch: Dataset talks was made for a context of 96");
-        PretrainJobSpec more = pretrainSpec(4, 7, Attention.BlockDiagonal, null, 9);
-        assertRefused(() -> open(job(more, null, List.of(good))), "made for 4 tokens per image, the job asks for 9");
+        PretrainJobSpec more = TestJobs.spec(4, CONTEXT, 9, 7, Attention.BlockDiagonal, null);
+        assertRefused(
+                () -> open(TestJobs.pretrain(more, List.of(good))), "made for 4 tokens per image, the job asks for 9");
         assertRefused(
                 () -> BatchSource.open(
-                        job(spec, null, List.of(good)),
+                        TestJobs.pretrain(spec, List.of(good)),
                         locations,
                         tokenizer,
                         SIDE,
@@ -358,7 +357,8 @@ class BatchSourceTest {
         Files.write(
                 tar, new Tar().sample("a", TestData.png(9, 9, 1), "other text").bytes());
         PretrainJobSpec job = pretrainSpec(1, 7, Attention.BlockDiagonal, null);
-        try (BatchSource source = open(job(job, null, List.of(new ResolvedDataset("x", "pvc://out/x", 1, null))))) {
+        try (BatchSource source =
+                open(TestJobs.pretrain(job, List.of(new ResolvedDataset("x", "pvc://out/x", 1, null))))) {
             assertThatThrownBy(() -> source.rows(0, 0, 1))
                     .isInstanceOfSatisfying(
                             TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.InvalidData))
@@ -387,15 +387,13 @@ class BatchSourceTest {
     }
 
     private static DatasetSummary build(DatasetSpec spec) {
-        return new DatasetBuilder(spec, locations, DatasetBuilder.Options.alone())
-                .build((done, total) -> {})
-                .orElseThrow();
+        return TestData.build(spec, locations);
     }
 
     private static BatchSource pretrain(int global, long seed, Attention attention, Augment augment, int threads) {
         ResolvedDataset dataset = new ResolvedDataset("pairs", "pvc://out/pairs", 1, captions.digest());
         return BatchSource.open(
-                job(pretrainSpec(global, seed, attention, augment), null, List.of(dataset)),
+                TestJobs.pretrain(pretrainSpec(global, seed, attention, augment), List.of(dataset)),
                 locations,
                 tokenizer,
                 SIDE,
@@ -404,60 +402,12 @@ class BatchSourceTest {
     }
 
     private static BatchSource sft(int global, boolean grouped) {
-        SFTJobSpec spec = new SFTJobSpec(
-                null,
-                new SFTJobSpec.Model(new Projector(TOKENS), null),
-                null,
-                List.of(),
-                new io.vlmoperator.api.spec.Batch(global, 2, 96, null, grouped),
-                null,
-                null,
-                null,
-                null,
-                null,
-                null,
-                null,
-                7L,
-                null,
-                null,
-                null,
-                null,
-                null,
-                null,
-                null);
-        return open(job(null, spec, List.of(new ResolvedDataset("talks", "pvc://out/talks", 1, talks.digest()))));
+        ResolvedDataset dataset = new ResolvedDataset("talks", "pvc://out/talks", 1, talks.digest());
+        return open(TestJobs.sft(global, 96, TOKENS, 7, grouped, List.of(dataset)));
     }
 
     private static PretrainJobSpec pretrainSpec(int global, long seed, Attention attention, Augment augment) {
-        return pretrainSpec(global, seed, attention, augment, TOKENS);
-    }
-
-    private static PretrainJobSpec pretrainSpec(
-            int global, long seed, Attention attention, Augment augment, int tokens) {
-        return new PretrainJobSpec(
-                new PretrainJobSpec.Model(null, null, new Projector(tokens), null),
-                List.of(),
-                new io.vlmoperator.api.spec.Batch(global, 2, CONTEXT, attention, null),
-                augment,
-                null,
-                null,
-                null,
-                null,
-                null,
-                null,
-                seed,
-                null,
-                null,
-                null,
-                null,
-                null,
-                null,
-                null);
-    }
-
-    private static FrozenJob job(PretrainJobSpec pretrain, SFTJobSpec sft, List<ResolvedDataset> datasets) {
-        Kind kind = pretrain != null ? Kind.PretrainJob : Kind.SFTJob;
-        return new FrozenJob(1, kind, "ns", "j", "uid", 1, 1, 1, null, pretrain, sft, null, datasets, null);
+        return TestJobs.spec(global, CONTEXT, TOKENS, seed, attention, augment);
     }
 
     private static BatchSource open(FrozenJob job) {

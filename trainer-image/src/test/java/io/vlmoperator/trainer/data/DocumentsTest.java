@@ -61,9 +61,7 @@ class DocumentsTest {
     private DatasetSummary build(String location, String images) {
         Source source = new Source("docs", null, null, null, new Source.Interleaved(location, images));
         DatasetSpec spec = TestData.spec(source, 96, 4, new Reject(null, null, null, null, null, 0.95));
-        return new DatasetBuilder(spec, locations, DatasetBuilder.Options.alone())
-                .build((done, total) -> {})
-                .orElseThrow();
+        return TestData.build(spec, locations);
     }
 
     private List<Sample> samples() {

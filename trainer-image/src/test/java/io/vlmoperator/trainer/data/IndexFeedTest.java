@@ -95,6 +95,10 @@ class IndexFeedTest {
         }
         String text = "0-0 " + "0".repeat(32) + "\n0-1 " + "0".repeat(31) + "1";
         assertThat("sha256:" + notes.identities.getFirst()).isEqualTo(Digests.ofText(text));
+        try (Duck duck = Duck.streaming(root.resolve("spill"))) {
+            assertThat(IndexFeed.identity(duck, file)).as("as of a large index").isEqualTo(notes.identities.getFirst());
+            assertThat(IndexFeed.identity(duck, index(1, 0))).isEmpty();
+        }
         assertThat(notes.keys).as("not asked for").containsExactly("", "");
     }
 

@@ -2,13 +2,9 @@ package io.vlmoperator.trainer.data;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.vlmoperator.api.run.FrozenJob;
 import io.vlmoperator.api.run.FrozenJob.ResolvedDataset;
-import io.vlmoperator.api.run.Kind;
 import io.vlmoperator.api.spec.DatasetSpec;
 import io.vlmoperator.api.spec.Pack;
-import io.vlmoperator.api.spec.PretrainJobSpec;
-import io.vlmoperator.api.spec.Projector;
 import io.vlmoperator.api.spec.Reject;
 import io.vlmoperator.api.spec.Source;
 import io.vlmoperator.trainer.Locations;
@@ -69,7 +65,7 @@ class MixtureOrderTest {
                 null,
                 null,
                 null);
-        new DatasetBuilder(spec, locations, DatasetBuilder.Options.alone()).build((done, total) -> {});
+        TestData.build(spec, locations);
     }
 
     @AfterContainer
@@ -88,27 +84,8 @@ class MixtureOrderTest {
             String name = String.valueOf((char) ('a' + d));
             datasets.add(new ResolvedDataset(name, "pvc://out/" + name, weights[d], null));
         }
-        PretrainJobSpec spec = new PretrainJobSpec(
-                new PretrainJobSpec.Model(null, null, new Projector(4), null),
-                List.of(),
-                new io.vlmoperator.api.spec.Batch(global, 2, 48, null, null),
-                null,
-                null,
-                null,
-                null,
-                null,
-                null,
-                null,
-                seed,
-                null,
-                null,
-                null,
-                null,
-                null,
-                null,
-                null);
         return BatchSource.open(
-                new FrozenJob(1, Kind.PretrainJob, "ns", "j", "u", 1, 1, 1, null, spec, null, null, datasets, null),
+                TestJobs.pretrain(TestJobs.spec(global, 48, 4, seed, null, null), datasets),
                 locations,
                 tokenizer,
                 SIDE,

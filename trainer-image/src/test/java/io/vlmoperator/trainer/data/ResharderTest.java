@@ -39,9 +39,7 @@ class ResharderTest {
                 null,
                 null,
                 null);
-        return new DatasetBuilder(spec, locations, DatasetBuilder.Options.alone())
-                .build((done, total) -> {})
-                .orElseThrow();
+        return TestData.build(spec, locations);
     }
 
     private static Map<String, byte[]> members(Path tar) throws IOException, RejectedException {

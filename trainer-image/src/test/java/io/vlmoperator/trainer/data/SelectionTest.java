@@ -243,9 +243,7 @@ class SelectionTest {
         DatasetSpec plain = TestData.captions("pvc://data/x.tar", 64, 4);
         DatasetSpec spec =
                 new DatasetSpec(sources, select, reject, plain.pack(), plain.output(), null, null, null, null);
-        return new DatasetBuilder(spec, locations, DatasetBuilder.Options.alone())
-                .build((done, total) -> {})
-                .orElseThrow();
+        return TestData.build(spec, locations);
     }
 
     private static final Reject LAX = new Reject(null, null, null, null, null, 0.9);

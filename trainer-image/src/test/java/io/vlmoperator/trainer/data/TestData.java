@@ -1,5 +1,6 @@
 package io.vlmoperator.trainer.data;
 
+import io.vlmoperator.api.run.DatasetSummary;
 import io.vlmoperator.api.spec.DatasetSpec;
 import io.vlmoperator.api.spec.Pack;
 import io.vlmoperator.api.spec.Reject;
@@ -139,6 +140,13 @@ final class TestData {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /** Makes the Dataset. */
+    static DatasetSummary build(DatasetSpec spec, Locations locations) {
+        return new DatasetBuilder(spec, locations, DatasetBuilder.Options.alone())
+                .build((done, total) -> {})
+                .orElseThrow();
     }
 
     static DatasetSpec captions(String location, int context, int tokensPerImage) {

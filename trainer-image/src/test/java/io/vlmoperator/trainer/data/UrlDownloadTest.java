@@ -152,9 +152,7 @@ class UrlDownloadTest {
     }
 
     private DatasetSummary build(UrlList list) {
-        return new DatasetBuilder(spec(list), locations, DatasetBuilder.Options.alone())
-                .build((done, total) -> {})
-                .orElseThrow();
+        return TestData.build(spec(list), locations);
     }
 
     private static Map<String, Long> reasons(DatasetSummary summary) {

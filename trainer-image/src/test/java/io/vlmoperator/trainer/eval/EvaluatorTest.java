@@ -11,12 +11,6 @@ import io.vlmoperator.api.spec.EvalJobSpec.Protocol;
 import io.vlmoperator.api.status.BenchmarkResult;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.dist.Single;
-import io.vlmoperator.trainer.model.LanguageConfig;
-import io.vlmoperator.trainer.model.ModelConfig;
-import io.vlmoperator.trainer.model.Part;
-import io.vlmoperator.trainer.model.ProjectorConfig;
-import io.vlmoperator.trainer.model.VisionConfig;
-import io.vlmoperator.trainer.model.VisionLanguageModel;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.text.EncodedText;
 import io.vlmoperator.trainer.text.Tokenizer;
@@ -25,10 +19,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -49,23 +41,13 @@ class EvaluatorTest {
     static void start() {
         tokenizer = Tokenizer.load(Path.of("src/test/resources/tokenizer/small"));
         scope = Scope.open();
-        subject = subject(scope, tokenizer.vocabularySize(), 160);
+        subject = Subjects.small(scope, tokenizer, tokenizer.vocabularySize(), 160);
     }
 
     @AfterAll
     static void end() {
         scope.close();
         tokenizer.close();
-    }
-
-    private static Subject subject(Scope scope, int vocabulary, int longest) {
-        ModelConfig config = new ModelConfig(
-                new LanguageConfig(32, 64, 2, 4, 2, vocabulary, 10_000, 1e-6, true, longest),
-                new VisionConfig(Tables.SIDE, 8, 32, 64, 2, 4, 1e-6, -1, VisionConfig.Activation.Tanh),
-                new ProjectorConfig(4));
-        VisionLanguageModel model = VisionLanguageModel.create(scope, config, Set.of());
-        model.initialize(EnumSet.allOf(Part.class), 5);
-        return new Subject(model, tokenizer, 12, "sha256:model");
     }
 
     private record Heard(long done, long total, int results) {}
@@ -157,7 +139,7 @@ class EvaluatorTest {
         Task first = task("First", 20, 3, List.of(Protocol.Strict));
         Task second = task("Second", 20, 4, List.of(Protocol.OptionLikelihood));
         Scope own = Scope.open();
-        Subject mortal = subject(own, tokenizer.vocabularySize(), 160);
+        Subject mortal = Subjects.small(own, tokenizer, tokenizer.vocabularySize(), 160);
         List<BenchmarkResult> before = run(mortal, run, List.of(first, second), new ArrayList<>());
         own.close(); // any use of the model fails from here on
 
@@ -267,7 +249,7 @@ class EvaluatorTest {
     void nothingCouldBeAsked() throws IOException {
         Task task = task("Things", 4, 8, List.of(Protocol.Strict));
         try (Scope own = Scope.open()) {
-            Subject small = subject(own, tokenizer.vocabularySize(), 30);
+            Subject small = Subjects.small(own, tokenizer, tokenizer.vocabularySize(), 30);
             assertThatThrownBy(() -> run(small, folder.resolve("run"), List.of(task), new ArrayList<>()))
                     .isInstanceOfSatisfying(
                             TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.InvalidData))
@@ -279,7 +261,7 @@ class EvaluatorTest {
     @Test
     void aTokenizerOfAnotherModelIsRefused() {
         try (Scope own = Scope.open()) {
-            assertThatThrownBy(() -> subject(own, tokenizer.vocabularySize() - 1, 160))
+            assertThatThrownBy(() -> Subjects.small(own, tokenizer, tokenizer.vocabularySize() - 1, 160))
                     .isInstanceOfSatisfying(
                             TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.InvalidConfiguration))
                     .hasMessageContaining("use the tokenizer that the model was trained with");

@@ -13,12 +13,6 @@ import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.dist.Buffer;
 import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.dist.Single;
-import io.vlmoperator.trainer.model.LanguageConfig;
-import io.vlmoperator.trainer.model.ModelConfig;
-import io.vlmoperator.trainer.model.Part;
-import io.vlmoperator.trainer.model.ProjectorConfig;
-import io.vlmoperator.trainer.model.VisionConfig;
-import io.vlmoperator.trainer.model.VisionLanguageModel;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.text.EncodedText;
 import io.vlmoperator.trainer.text.Tokenizer;
@@ -27,11 +21,9 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
-import java.util.Set;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -55,23 +47,13 @@ class FewShotTest {
     static void start() {
         tokenizer = Tokenizer.load(Path.of("src/test/resources/tokenizer/small"));
         scope = Scope.open();
-        subject = subject(scope);
+        subject = Subjects.small(scope, tokenizer, tokenizer.vocabularySize(), 400);
     }
 
     @AfterAll
     static void end() {
         scope.close();
         tokenizer.close();
-    }
-
-    private static Subject subject(Scope scope) {
-        ModelConfig config = new ModelConfig(
-                new LanguageConfig(32, 64, 2, 4, 2, tokenizer.vocabularySize(), 10_000, 1e-6, true, 400),
-                new VisionConfig(Tables.SIDE, 8, 32, 64, 2, 4, 1e-6, -1, VisionConfig.Activation.Tanh),
-                new ProjectorConfig(4));
-        VisionLanguageModel model = VisionLanguageModel.create(scope, config, Set.of());
-        model.initialize(EnumSet.allOf(Part.class), 5);
-        return new Subject(model, tokenizer, 12, "sha256:model");
     }
 
     private Task task(String name, int rows, FewShot fewShot, Protocol... protocols) throws IOException {
@@ -276,10 +258,12 @@ class FewShotTest {
                         Task.read("Plain", file, both, Optional.empty(), EvalStage.images()),
                         Task.read("Shots", file, likelihood, Optional.of(shots), EvalStage.images()));
                 try (Scope own = Scope.open()) {
-                    List<BenchmarkResult> results = run(subject(own), run, ranks, tasks);
+                    List<BenchmarkResult> results =
+                            run(Subjects.small(own, tokenizer, tokenizer.vocabularySize(), 400), run, ranks, tasks);
                     assertThat(results.isEmpty()).isEqualTo(ranks.rank() > 0);
                     // What is finished is taken over by all of them.
-                    assertThat(run(subject(own), run, ranks, tasks)).isEqualTo(results);
+                    assertThat(run(Subjects.small(own, tokenizer, tokenizer.vocabularySize(), 400), run, ranks, tasks))
+                            .isEqualTo(results);
                 }
             });
         }
