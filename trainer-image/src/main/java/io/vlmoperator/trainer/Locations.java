@@ -27,23 +27,27 @@ public final class Locations {
 
     private final Function<String, Optional<Path>> claims;
     private final String howToMount;
+    /** Whether the folder behind a claim says something to the one who mounted it; a pod's says nothing. */
+    private final boolean showsPaths;
 
-    private Locations(Function<String, Optional<Path>> claims, String howToMount) {
+    private Locations(Function<String, Optional<Path>> claims, String howToMount, boolean showsPaths) {
         this.claims = claims;
         this.howToMount = howToMount;
+        this.showsPaths = showsPaths;
     }
 
     /** Every claim is a folder of that name under the root, as in a pod. */
     public static Locations under(Path mountRoot) {
         return new Locations(
                 claim -> Optional.of(mountRoot.resolve(claim)).filter(Files::isDirectory),
-                "is it mounted at " + mountRoot + "?");
+                "is it mounted at " + mountRoot + "?",
+                false);
     }
 
     /** Each claim has a folder of its own, as with {@code vlm-trainer run --mount CLAIM=FOLDER}. */
     public static Locations of(Map<String, Path> folders) {
         Map<String, Path> copy = Map.copyOf(folders);
-        return new Locations(claim -> Optional.ofNullable(copy.get(claim)), "add --mount CLAIM=FOLDER for it");
+        return new Locations(claim -> Optional.ofNullable(copy.get(claim)), "add --mount CLAIM=FOLDER for it", true);
     }
 
     /**
@@ -75,7 +79,8 @@ public final class Locations {
             } else {
                 Path file = path(name);
                 if (!Files.exists(file)) {
-                    throw TrainerException.data(name + " does not exist (looked at " + file + ")");
+                    throw TrainerException.data(
+                            name + " does not exist" + (showsPaths ? " (looked at " + file + ")" : ""));
                 }
                 files.add(file);
             }
@@ -138,7 +143,7 @@ public final class Locations {
         }
     }
 
-    private static List<Path> matches(Path pattern, String location) {
+    private List<Path> matches(Path pattern, String location) {
         Path folder = pattern.getParent();
         if (folder == null || folder.toString().contains("\u0001")) {
             throw TrainerException.configuration(location + ": '*' is allowed in the last part only");
@@ -159,10 +164,10 @@ public final class Locations {
             }
         } catch (IOException e) {
             throw new TrainerException(
-                    io.vlmoperator.api.run.ExitCode.InvalidData, location + ": can't list " + folder, e);
+                    io.vlmoperator.api.run.ExitCode.InvalidData, location + ": " + (showsPaths ? "can't list " + folder : "its folder can't be listed; does it exist?"), e);
         }
         if (found.isEmpty()) {
-            throw TrainerException.data(location + " matches no file in " + folder);
+            throw TrainerException.data(location + " matches no file" + (showsPaths ? " in " + folder : ""));
         }
         found.sort(null);
         return found;

@@ -300,6 +300,11 @@ final class ControlPlane {
         }
     }
 
+    /** Its parts, in the order of their start. */
+    List<Component> components() {
+        return COMPONENTS.stream().map(this::component).toList();
+    }
+
     /** Whether all four run. */
     boolean isRunning() {
         return COMPONENTS.stream().allMatch(name -> component(name).running().isPresent());

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.stream.Stream;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -79,11 +80,22 @@ public final class Main {
     void stop(@CommandLine.Mixin RunFolder run) throws InterruptedException {
         ControlPlane controlPlane = ControlPlane.in(run.path());
         controlPlane.requireRunFolder();
+        List<Component> all = Stream.concat(
+                        NodeCommand.detached(run.path()).stream(), controlPlane.components().reversed().stream())
+                .toList();
+        List<String> running = all.stream()
+                .filter(component -> component.running().isPresent())
+                .map(Component::name)
+                .toList();
         for (Component node : NodeCommand.detached(run.path())) {
             node.end(10);
         }
         NodeFolder.all(run.path()).forEach(NodeFolder::killPods);
         controlPlane.stopAll();
+        System.err.println(
+                running.isEmpty()
+                        ? "nothing ran from " + run.path()
+                        : "stopped " + String.join(", ", running) + " and all pods; the data stays in " + run.path());
     }
 
     @Command(description = "Show what runs, with its memory. Exit code 1 when something does not run.")

@@ -81,9 +81,14 @@ final class Ending {
         if (m.message() == null) {
             return m;
         }
-        // Only where a path begins: the root may be the end of another folder's name.
-        String line = m.message().replaceAll("(?<![\\w./-])" + Pattern.quote(mountRoot + "/"), "pvc://");
+        String line = inLocations(m.message(), mountRoot);
         return line.equals(m.message()) ? m : with(m, line, m.results());
+    }
+
+    /** A text with the files below {@code mountRoot} as the spec names them. */
+    static String inLocations(String text, Path mountRoot) {
+        // Only where a path begins: the root may be the end of another folder's name.
+        return text.replaceAll("(?<![\\w./-])" + Pattern.quote(mountRoot + "/"), "pvc://");
     }
 
     /** The message as JSON of at most {@link TerminationMessage#MAX_BYTES} bytes: details go first, scores from the end. */

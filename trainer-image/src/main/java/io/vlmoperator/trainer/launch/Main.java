@@ -98,6 +98,10 @@ public final class Main {
     static int run(List<String> arguments, Map<String, String> environment, PrintStream out, PrintStream err) {
         String command = arguments.isEmpty() ? "--help" : arguments.getFirst();
         List<String> rest = arguments.isEmpty() ? List.of() : arguments.subList(1, arguments.size());
+        if (rest.contains("--help") || rest.contains("-h")) {
+            out.print(help(command));
+            return 0;
+        }
         try {
             return switch (command) {
                 case "worker" -> {
@@ -148,6 +152,23 @@ public final class Main {
             err.println(code.name() + ": " + Ending.message(e));
             return code.code();
         }
+    }
+
+    /** What the help says of one command; all of it for a command that it does not name. */
+    static String help(String command) {
+        StringBuilder own = new StringBuilder();
+        boolean inside = false;
+        for (String line : HELP.lines().toList()) {
+            if (line.startsWith("  ") && !line.startsWith("   ")) {
+                inside = line.startsWith("  " + command + " ");
+            } else if (line.isBlank()) {
+                inside = false;
+            }
+            if (inside) {
+                own.append(line.stripTrailing()).append('\n');
+            }
+        }
+        return own.isEmpty() ? HELP : own.toString();
     }
 
     private static int verify(List<String> words, PrintStream out) throws IOException {

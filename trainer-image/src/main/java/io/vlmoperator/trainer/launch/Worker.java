@@ -49,7 +49,7 @@ final class Worker {
 
     Worker(Map<String, String> environment, PrintStream out, PrintStream err) {
         this.environment = environment;
-        this.log = out::println;
+        this.log = line -> out.println(Ending.inLocations(line, mountRoot()));
         this.err = err;
     }
 

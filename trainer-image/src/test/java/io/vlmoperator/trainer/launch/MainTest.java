@@ -240,6 +240,19 @@ class MainTest {
     }
 
     @Test
+    void everyCommandHelps() {
+        assertThat(run(Map.of(), "generate", "--help")).isZero();
+        assertThat(out.toString(StandardCharsets.UTF_8))
+                .startsWith("  generate --checkpoint DIR")
+                .contains("--temperature", "Greedy")
+                .doesNotContain("plan FOLDER", "Exit codes");
+        for (String command : java.util.List.of("run", "plan", "export", "import", "verify", "checkpoint", "data")) {
+            assertThat(Main.help(command)).as(command).startsWith("  " + command + " ").doesNotContain("Exit codes");
+        }
+        assertThat(Main.help("no-such-command")).contains("Exit codes");
+    }
+
+    @Test
     void everyErrorHasItsCode() {
         assertThat(Ending.code(TrainerException.data("x")).code()).isEqualTo(65);
         assertThat(Ending.code(new IllegalStateException(TrainerException.data("x")))
