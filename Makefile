@@ -60,7 +60,7 @@ cluster: tools local-build ## start a Kubernetes control plane on loopback, with
 cluster-stop: ## stop it; its data stays in .run/cluster
 	@$(VLM_LOCAL) stop --dir $(CLUSTER_DIR)
 
-images: build ## the images of operator and trainer (docker or podman; REGISTRY=, TAG=, BASE=)
+images: build ## the images of operator and trainer (docker or podman; REGISTRY=, TAG=, BASE=, DEVICE=cuda)
 	@src/images/bin/build-images
 
 test-images: images tools ## the four resources end to end, with operator and trainer in containers
@@ -82,6 +82,10 @@ bench-train: build ## training steps against transformers + torch: speed and mem
 .PHONY: bench-full-size
 bench-full-size: build ## one forward and backward at the paper's true sizes in bf16; needs 12 GiB (THREADS=)
 	@OMP_WAIT_POLICY=PASSIVE trainer-image/bin/vlm-trainer bench-full-size --threads $(or $(THREADS),2) --json target/bench/full-size.json
+
+.PHONY: bench-gpu
+bench-gpu: build ## tokens/s, MFU and memory of the paper's step on one GPU, NCCL's bandwidth; exits 3 without a GPU (ROWS=, RECOMPUTE=, PEAK=)
+	@trainer-image/bin/vlm-trainer bench-gpu --json target/bench/gpu.json $(if $(ROWS),--rows $(ROWS)) $(if $(RECOMPUTE),--recompute $(RECOMPUTE)) $(if $(PEAK),--peak $(PEAK))
 
 .PHONY: bench-generate
 bench-generate: build ## 256 new tokens with the cache of keys and values, against recomputing

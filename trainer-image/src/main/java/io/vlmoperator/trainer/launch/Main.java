@@ -56,6 +56,9 @@ public final class Main {
                                               an answer with the cache of keys and values, and without (see make bench-generate)
               bench-full-size [--threads N] [--recompute None|Selective|Full] [--json FILE]
                                               forward and backward at the paper's sizes; needs 12 GiB (see make bench-full-size)
+              bench-gpu [--steps N] [--rows N] [--recompute None|Selective|Full] [--peak TFLOPS] [--ranks N] [--json FILE]
+                                              the paper's pre-training step on one GPU and the bandwidth between GPUs (see make bench-gpu);
+                                              --device cpu --size tiny tries the same code on the processor
               bench-plan [--json FILE]        the plan's memory against that of three small runs (see make bench-plan)
               bench-scaling [--steps N] [--rounds N] [--json FILE]
                                               1, 2 and 4 workers, and their ring against a plain copy (see make bench-scaling)
@@ -128,6 +131,7 @@ public final class Main {
                 case "check" -> Check.run(rest, out);
                 case "bench-step" -> StepBench.run(rest, out);
                 case "bench-full-size" -> FullSizeBench.run(rest, out);
+                case "bench-gpu" -> GpuBench.run(rest, environment, out);
                 case "bench-plan" -> PlanBench.run(rest, out);
                 case "bench-scaling" -> ScalingBench.run(rest, environment, out);
                 case "bench-generate" -> GenerateBench.run(rest, out);

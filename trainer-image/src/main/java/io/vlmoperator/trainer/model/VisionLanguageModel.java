@@ -93,8 +93,13 @@ public final class VisionLanguageModel {
      */
     public static VisionLanguageModel forTiming(Scope scope, ModelConfig config, Set<Part> trained) {
         VisionLanguageModel model = new VisionLanguageModel(scope, config, trained, DType.BFLOAT16);
-        model.weights.fillForTiming();
+        model.fillForTiming();
         return model;
+    }
+
+    /** Fills all weights with values good enough to measure with, on the device itself. */
+    public void fillForTiming() {
+        weights.fillForTiming();
     }
 
     /** All parameters of a model of these sizes, in the order of their buffers; nothing is allocated. */

@@ -51,6 +51,21 @@ public record Device(String name, long memoryBytes, double peak, double link, lo
         return Optional.ofNullable(KNOWN.get(name));
     }
 
+    /**
+     * The card that a driver calls so, such as {@code NVIDIA H100 80GB HBM3}. Variants with another peak than the usual one (PCIe, NVL, ...) are
+     * not known.
+     */
+    public static Optional<Device> ofCard(String driverName) {
+        String name = driverName.replace(" ", "").toUpperCase(java.util.Locale.ROOT);
+        if (name.contains("PCIE") || name.contains("NVL") || name.contains("MIG") || name.contains("LAPTOP")) {
+            return Optional.empty();
+        }
+        return KNOWN.values().stream()
+                .filter(device -> name.contains(device.name().substring(0, device.name().indexOf('-'))))
+                .filter(device -> !device.name().startsWith("L4-") || !name.contains("L40"))
+                .findFirst();
+    }
+
     /** The names of the cards that are known. */
     public static List<String> names() {
         return List.copyOf(KNOWN.keySet());

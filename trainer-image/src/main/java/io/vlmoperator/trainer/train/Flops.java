@@ -9,6 +9,7 @@ import io.vlmoperator.trainer.model.VisionConfig;
 import io.vlmoperator.trainer.op.DType;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Tensor;
+import io.vlmoperator.trainer.op.Torch;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
@@ -58,17 +59,38 @@ public final class Flops {
                 .sum();
     }
 
+    /**
+     * Operations of one micro-batch, forward and backward.
+     *
+     * @param vision encoder and projector
+     * @param language the decoder's products with weights
+     * @param attention the decoder's, of the pairs that may see each other
+     * @param head at targets
+     */
+    public record Terms(double vision, double language, double attention, double head) {
+        /** All of them. */
+        public double total() {
+            return vision + language + attention + head;
+        }
+    }
+
     /** Operations of one micro-batch, forward and backward. Attention counts the causal half. */
     public double of(Batch batch) {
+        return terms(batch).total();
+    }
+
+    /** As {@link #of}, by part. */
+    public Terms terms(Batch batch) {
         double pairs = 0;
         for (int s = 0; s < batch.segments(); s++) {
             double length = batch.segmentStarts()[s + 1] - batch.segmentStarts()[s];
             pairs += length * (length + 1) / 2;
         }
-        return visionPerImage * batch.imageCount()
-                + languagePerToken * batch.tokens()
-                + attentionPerPair * pairs
-                + headPerTarget * batch.targets();
+        return new Terms(
+                visionPerImage * batch.imageCount(),
+                languagePerToken * batch.tokens(),
+                attentionPerPair * pairs,
+                headPerTarget * batch.targets());
     }
 
     /** The terms of {@link #of}, for the log. */
@@ -100,8 +122,10 @@ public final class Flops {
             try (Scope scope = Scope.open()) {
                 Tensor a = scope.zeros(type, side, side);
                 Tensor b = scope.zeros(type, side, side);
+                Torch.start().synchronize();
                 long start = System.nanoTime();
                 scope.ops().linear(a, b);
+                Torch.start().synchronize();
                 best = Math.min(best, (System.nanoTime() - start) / 1e9);
             }
         }

@@ -18,18 +18,17 @@ class NcclTest {
     @Test
     void itsAbsenceIsOneSentence() {
         assumeThat(Torch.start().gpus().all()).as("GPUs of this machine").isEmpty();
-        assertThatThrownBy(NcclLibrary::open)
-                .isInstanceOfSatisfying(TrainerException.class, e -> {
-                    assertThat(e.code()).isEqualTo(ExitCode.InvalidConfiguration);
-                    assertThat(e.getMessage())
-                            .startsWith("several workers with GPUs need NCCL, but it can't be loaded (")
-                            .contains("LD_LIBRARY_PATH")
-                            .doesNotContain("\n")
-                            .hasSizeLessThan(600);
-                });
+        assertThatThrownBy(NcclLibrary::open).isInstanceOfSatisfying(TrainerException.class, e -> {
+            assertThat(e.code()).isEqualTo(ExitCode.InvalidConfiguration);
+            assertThat(e.getMessage())
+                    .startsWith("several workers with GPUs need NCCL, but it can't be loaded (")
+                    .contains("LD_LIBRARY_PATH")
+                    .doesNotContain("\n")
+                    .hasSizeLessThan(600);
+        });
         // The second try says the same: the class loader remembers the first one's failure in another form.
-        assertThatThrownBy(() -> NcclCommunicator.over(
-                        new Single(), Duration.ofSeconds(1), Duration.ofSeconds(1), line -> {}))
+        assertThatThrownBy(() ->
+                        NcclCommunicator.over(new Single(), Duration.ofSeconds(1), Duration.ofSeconds(1), line -> {}))
                 .isInstanceOf(TrainerException.class)
                 .hasMessageContaining("need NCCL");
     }
@@ -39,7 +38,8 @@ class NcclTest {
         NoClassDefFoundError outer = new NoClassDefFoundError("Could not initialize class x");
         outer.initCause(new UnsatisfiedLinkError("libnccl.so.2: cannot open shared object file\nand more"));
         assertThat(NcclLibrary.missing(outer)).contains("(libnccl.so.2: cannot open shared object file);");
-        assertThat(NcclLibrary.missing(new UnsatisfiedLinkError("x".repeat(5000)))).hasSizeLessThan(600);
+        assertThat(NcclLibrary.missing(new UnsatisfiedLinkError("x".repeat(5000))))
+                .hasSizeLessThan(600);
         assertThat(NcclLibrary.text(22602)).isEqualTo("2.26.2");
     }
 
@@ -67,7 +67,8 @@ class NcclTest {
                     .isEqualTo(parts.own().memory().byteSize() * rank);
             assertThat(equal == -1 || equal == parts.own().count()).isTrue();
             equal = parts.own().count();
-            assertThat(parts.rest().count()).isEqualTo(all.count() - parts.equal().count());
+            assertThat(parts.rest().count())
+                    .isEqualTo(all.count() - parts.equal().count());
             // What the rank holds in the end is its part by the rule of all communicators.
             Part part = Part.of(all.count(), rank, world);
             long own = parts.own().count() + (rank == world - 1 ? parts.rest().count() : 0);

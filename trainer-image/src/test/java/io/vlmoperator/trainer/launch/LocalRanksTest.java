@@ -81,11 +81,11 @@ class LocalRanksTest {
         Path claim = Files.createDirectories(folder.resolve("claim"));
         Path manifest = folder.resolve("all.yaml");
         Files.writeString(
-                manifest,
-                MANIFESTS.replace("STEPS", Integer.toString(steps)).replace("GPUS", Integer.toString(gpus)));
+                manifest, MANIFESTS.replace("STEPS", Integer.toString(steps)).replace("GPUS", Integer.toString(gpus)));
         if (!Files.exists(claim.resolve("questions.jsonl"))) {
             try (var in = LocalRanksTest.class.getResourceAsStream("/tokenizer/small/tokenizer.json")) {
-                Files.copy(in, Files.createDirectories(claim.resolve("tokenizer")).resolve("tokenizer.json"));
+                Files.copy(
+                        in, Files.createDirectories(claim.resolve("tokenizer")).resolve("tokenizer.json"));
             }
             ByteArrayOutputStream png = new ByteArrayOutputStream();
             ImageIO.write(new BufferedImage(16, 16, BufferedImage.TYPE_INT_RGB), "png", png);
@@ -198,8 +198,8 @@ class LocalRanksTest {
         FrozenJob wants = job(3, 2);
         Gpus none = new Gpus(List.of(), Optional.of("libtorch is built for processors only"));
         assertThatThrownBy(() -> Gpu.require(wants, Device.HOST, none))
-                .isInstanceOfSatisfying(TrainerException.class, e -> assertThat(e.code())
-                        .isEqualTo(ExitCode.InvalidConfiguration))
+                .isInstanceOfSatisfying(
+                        TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.InvalidConfiguration))
                 .hasMessageContaining("workers.gpusPerNode 2, but this process has no GPU")
                 .hasMessageContaining("built for processors only")
                 .hasMessageContaining("gpusPerNode: 0");
