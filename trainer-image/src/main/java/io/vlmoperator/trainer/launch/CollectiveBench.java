@@ -82,9 +82,7 @@ final class CollectiveBench {
                     environment.put("VLM_DEVICE", "cpu");
                 } else {
                     int own = Math.min(rank, gpus - 1);
-                    environment.put(
-                            LocalRanks.VISIBLE,
-                            LocalRanks.visible(System.getenv(LocalRanks.VISIBLE), own));
+                    environment.put(LocalRanks.VISIBLE, LocalRanks.visible(System.getenv(LocalRanks.VISIBLE), own));
                     if (ranks > gpus) {
                         // NCCL takes two ranks on one GPU for a mistake, unless they seem to be on two machines.
                         environment.put("NCCL_HOSTID", "rank-" + rank);
@@ -124,8 +122,7 @@ final class CollectiveBench {
                 1,
                 rank,
                 ranks,
-                PeerSecret.parse(
-                        environment.getOrDefault(PodEnvironment.PEER_SECRET, ""), PodEnvironment.PEER_SECRET),
+                PeerSecret.parse(environment.getOrDefault(PodEnvironment.PEER_SECRET, ""), PodEnvironment.PEER_SECRET),
                 "127.0.0.1",
                 arguments.number("--port", 65_535).orElseThrow(),
                 LIMIT,

@@ -46,8 +46,18 @@ final class GpuBench {
     private static final double GIB = 1 << 30;
 
     private static final List<String> OPTIONS = List.of(
-            "--device", "--size", "--steps", "--rows", "--recompute", "--peak", "--ranks", "--rank", "--port",
-            "--rounds", "--sizes", "--json");
+            "--device",
+            "--size",
+            "--steps",
+            "--rows",
+            "--recompute",
+            "--peak",
+            "--ranks",
+            "--rank",
+            "--port",
+            "--rounds",
+            "--sizes",
+            "--json");
 
     private GpuBench() {}
 
@@ -92,8 +102,8 @@ final class GpuBench {
             return NO_GPU;
         }
         if (onProcessor && !torch.device().isHost()) {
-            throw TrainerException.configuration("--device cpu, but this process computes on " + torch.device()
-                    + "; set VLM_DEVICE=cpu as well");
+            throw TrainerException.configuration(
+                    "--device cpu, but this process computes on " + torch.device() + "; set VLM_DEVICE=cpu as well");
         }
         String size = arguments.one("--size").orElse("paper");
         Setting setting = List.of(Setting.PAPER, Setting.TINY).stream()
@@ -235,7 +245,13 @@ final class GpuBench {
             pixels[i] = random.nextFloat() * 2 - 1;
         }
         return new Batch(
-                ids, labels, positions, starts.stream().mapToInt(Integer::intValue).toArray(), pixels, images, side);
+                ids,
+                labels,
+                positions,
+                starts.stream().mapToInt(Integer::intValue).toArray(),
+                pixels,
+                images,
+                side);
     }
 
     static List<BenchRow> rows(Setting setting, String card, Measured measured, OptionalDouble peak) {
@@ -282,11 +298,12 @@ final class GpuBench {
         if (ranks < 2) {
             return List.of();
         }
-        List<Long> sizes = sizes(arguments.one("--sizes")
-                .orElse(gpus == 0 ? "1,16" : "1,16,256"));
+        List<Long> sizes = sizes(arguments.one("--sizes").orElse(gpus == 0 ? "1,16" : "1,16,256"));
         String how = (gpus == 0 ? "TCP ring" : "NCCL") + ", " + ranks + " ranks"
                 + (gpus > 0 && ranks > gpus ? " on " + gpus + " GPU" : "") + ", ";
-        return CollectiveBench.run(ranks, gpus, sizes, arguments.number("--rounds", 10_000).orElse(20), out).stream()
+        return CollectiveBench.run(
+                        ranks, gpus, sizes, arguments.number("--rounds", 10_000).orElse(20), out)
+                .stream()
                 .map(result -> BenchRow.plain(
                         how + result.operation() + " of " + result.bytes() / MIB + " MiB: bus bandwidth",
                         result.busBytesPerSecond() / 1e9,

@@ -61,7 +61,8 @@ public record Device(String name, long memoryBytes, double peak, double link, lo
             return Optional.empty();
         }
         return KNOWN.values().stream()
-                .filter(device -> name.contains(device.name().substring(0, device.name().indexOf('-'))))
+                .filter(device ->
+                        name.contains(device.name().substring(0, device.name().indexOf('-'))))
                 .filter(device -> !device.name().startsWith("L4-") || !name.contains("L40"))
                 .findFirst();
     }

@@ -50,8 +50,20 @@ class GpuBenchTest {
         }
         Path json = folder.resolve("gpu.json");
         assertThat(run(
-                        "--device", "cpu", "--size", "tiny", "--steps", "2", "--rows", "1", "--rounds", "3", "--sizes",
-                        "1", "--json", json.toString()))
+                        "--device",
+                        "cpu",
+                        "--size",
+                        "tiny",
+                        "--steps",
+                        "2",
+                        "--rows",
+                        "1",
+                        "--rounds",
+                        "3",
+                        "--sizes",
+                        "1",
+                        "--json",
+                        json.toString()))
                 .as(said())
                 .isZero();
         JsonNode rows = new ObjectMapper().readTree(json.toFile());
@@ -80,8 +92,7 @@ class GpuBenchTest {
     void mfuIsWorkOverTimeAndPeak() {
         GpuBench.Measured measured =
                 new GpuBench.Measured(8192, 46, new Flops.Terms(1e13, 5e13, 2e12, 8e12), 0.1, 11, 0, 40e9);
-        List<BenchRow> rows = GpuBench.rows(
-                GpuBench.Setting.PAPER, "NVIDIA H200", measured, OptionalDouble.of(989e12));
+        List<BenchRow> rows = GpuBench.rows(GpuBench.Setting.PAPER, "NVIDIA H200", measured, OptionalDouble.of(989e12));
         BenchRow mfu = rows.getLast();
         assertThat(mfu.value()).isCloseTo(7e13 / 0.1 / 989e12, within(1e-3));
         assertThat(mfu.goal()).isEqualTo(0.5);
@@ -107,7 +118,8 @@ class GpuBenchTest {
         assertThat(Device.ofCard("NVIDIA H200").orElseThrow().name()).isEqualTo("H200-141G");
         assertThat(Device.ofCard("NVIDIA L40S").orElseThrow().name()).isEqualTo("L40S-48G");
         assertThat(Device.ofCard("NVIDIA L4").orElseThrow().name()).isEqualTo("L4-24G");
-        assertThat(Device.ofCard("NVIDIA GeForce RTX 4090").orElseThrow().name()).isEqualTo("RTX4090-24G");
+        assertThat(Device.ofCard("NVIDIA GeForce RTX 4090").orElseThrow().name())
+                .isEqualTo("RTX4090-24G");
         assertThat(Device.ofCard("NVIDIA H100 PCIe")).isEmpty();
         assertThat(Device.ofCard("Tesla V100-SXM2-16GB")).isEmpty();
     }
