@@ -121,6 +121,9 @@ public final class DatasetBuilder {
             if (options.index != 0) {
                 return Optional.empty();
             }
+            for (String file : List.of(DatasetManifest.REJECTS, DatasetManifest.PLAN, DatasetManifest.FILE)) {
+                Storage.deleteTemporaries(out, file); // of an attempt that was killed
+            }
             waitForOthers(shards, indexFolder, indexSpec, scoring, done, progress);
             DatasetSummary summary = planner.plan();
             reshard(out);

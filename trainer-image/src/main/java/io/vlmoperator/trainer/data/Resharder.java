@@ -42,6 +42,9 @@ final class Resharder {
         }
     };
 
+    /** The .json of a sample that has none: a record, because the order of a map's entries differs from process to process. */
+    private record Identity(String key, String uid) {}
+
     @SuppressWarnings("ArrayRecordComponent") // thousands of numbers, read once
     private record Names(String[] uids, long[] jsonOffsets, int[] jsonSizes) {}
 
@@ -166,7 +169,7 @@ final class Resharder {
                 key + ".json",
                 names.jsonSizes[ordinal] > 0
                         ? table.readShard(sample, names.jsonOffsets[ordinal], names.jsonSizes[ordinal])
-                        : JSON.writeValueAsBytes(Map.of("key", key, "uid", uid)));
+                        : JSON.writeValueAsBytes(new Identity(key, uid)));
     }
 
     private Names names(Duck duck, DatasetManifest.IndexEntry entry) throws IOException {
