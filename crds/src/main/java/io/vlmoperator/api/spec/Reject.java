@@ -28,6 +28,20 @@ public record Reject(
         Integer minCaptionTokens,
 
         @JsonPropertyDescription(
+                "Smallest share of letters and digits, of any script, among a caption's characters that are not white space (0 to 1).")
+        @Default("0.0")
+        @Min(0)
+        @Max(1)
+        Double minLetterShare,
+
+        @JsonPropertyDescription(
+                "Largest share of a caption's words, between white space, that stood before in it (0 to 1).")
+        @Default("1.0")
+        @Min(0)
+        @Max(1)
+        Double maxRepeatedWords,
+
+        @JsonPropertyDescription(
                 "What becomes of an image that stood in an earlier sample of captions: Keep, Exact (refused when the file is the same byte for byte) or Perceptual (refused when the 64 bits of its pHash are the same).")
         @Default("Keep")
         DuplicateImages duplicateImages,
@@ -54,7 +68,7 @@ public record Reject(
         Perceptual
     }
 
-    /** Rules without near images. */
+    /** Rules without near images and without looks at the text. */
     public Reject(
             Integer minSide,
             Double maxAspect,
@@ -62,7 +76,7 @@ public record Reject(
             Integer minCaptionTokens,
             DuplicateImages duplicateImages,
             Double maxRejectShare) {
-        this(minSide, maxAspect, maxCaptionTokens, minCaptionTokens, duplicateImages, null, maxRejectShare);
+        this(minSide, maxAspect, maxCaptionTokens, minCaptionTokens, null, null, duplicateImages, null, maxRejectShare);
     }
 
     public Reject {
@@ -70,6 +84,8 @@ public record Reject(
         maxAspect = Defaults.or(maxAspect, 20.0);
         maxCaptionTokens = Defaults.or(maxCaptionTokens, 1024);
         minCaptionTokens = Defaults.or(minCaptionTokens, 1);
+        minLetterShare = Defaults.or(minLetterShare, 0.0);
+        maxRepeatedWords = Defaults.or(maxRepeatedWords, 1.0);
         duplicateImages = Defaults.or(duplicateImages, DuplicateImages.Keep);
         duplicateDistance = Defaults.or(duplicateDistance, 0);
         maxRejectShare = Defaults.or(maxRejectShare, 0.2);

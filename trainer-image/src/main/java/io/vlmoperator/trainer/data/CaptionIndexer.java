@@ -98,6 +98,7 @@ final class CaptionIndexer implements ShardIndexer {
             if (caption.isBlank()) {
                 throw new RejectedException(RejectReason.CaptionEmpty, "an empty caption");
             }
+            rules.text(caption);
             EncodedText encoded = Templates.caption(rules.tokenizer(), caption);
             int captionTokens = encoded.textTokens() - 2; // without begin and end
             if (captionTokens > rules.reject().maxCaptionTokens()) {

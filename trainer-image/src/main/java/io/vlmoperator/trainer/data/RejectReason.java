@@ -42,6 +42,10 @@ public enum RejectReason {
     InvalidUtf8,
     CaptionTooLong,
     CaptionTooShort,
+    /** Too many characters that are neither letters nor digits, by the rule of the spec. */
+    CaptionLetters,
+    /** Too many words that stood before in the caption, by the rule of the spec. */
+    CaptionRepetition,
     /** Longer than the context; samples are never cut. */
     SampleTooLong,
     JsonInvalid,

@@ -8,6 +8,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
+import java.util.Locale;
 
 /** What makes a sample usable, by the Dataset's spec. */
 record SampleRules(Reject reject, Pack pack, Tokenizer tokenizer, ImageDecoder decoder) {
@@ -42,6 +43,30 @@ record SampleRules(Reject reject, Pack pack, Tokenizer tokenizer, ImageDecoder d
         };
     }
 
+    /** Looks at a caption's characters and words. */
+    void text(String caption) throws RejectedException {
+        double letters = reject.minLetterShare() > 0 ? CaptionText.letterShare(caption) : 1;
+        if (letters < reject.minLetterShare()) {
+            throw new RejectedException(
+                    RejectReason.CaptionLetters,
+                    String.format(
+                            Locale.ROOT,
+                            "%.2f of the characters are letters or digits, at least %s",
+                            letters,
+                            reject.minLetterShare()));
+        }
+        double repeated = reject.maxRepeatedWords() < 1 ? CaptionText.repeatedWords(caption) : 0;
+        if (repeated > reject.maxRepeatedWords()) {
+            throw new RejectedException(
+                    RejectReason.CaptionRepetition,
+                    String.format(
+                            Locale.ROOT,
+                            "%.2f of the words stood before, at most %s",
+                            repeated,
+                            reject.maxRepeatedWords()));
+        }
+    }
+
     void length(EncodedText text) throws RejectedException {
         long length = text.length(pack.tokensPerImage());
         if (length > pack.contextLength()) {
@@ -66,7 +91,7 @@ record SampleRules(Reject reject, Pack pack, Tokenizer tokenizer, ImageDecoder d
     }
 
     static String imageType(byte[] data) throws RejectedException {
-        return ImageHeader.read(data).format().name().toLowerCase(java.util.Locale.ROOT);
+        return ImageHeader.read(data).format().name().toLowerCase(Locale.ROOT);
     }
 
     static int count(String text, String literal) {

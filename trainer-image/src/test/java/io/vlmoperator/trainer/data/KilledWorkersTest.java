@@ -73,7 +73,7 @@ class KilledWorkersTest {
         return new DatasetSpec(
                 plain.sources(),
                 null,
-                new Reject(null, null, null, null, Reject.DuplicateImages.Perceptual, 1, 0.9),
+                new Reject(null, null, null, null, null, 0.5, Reject.DuplicateImages.Perceptual, 1, 0.9),
                 plain.pack(),
                 new DatasetSpec.Output("pvc://out/pairs", true, null),
                 null,

@@ -354,7 +354,7 @@ class SelectionTest {
                 new Tar().sample("c", touched, "c").sample("d", first, "d").bytes());
         Map<Integer, Integer> kept = null;
         for (int distance : new int[] {bits - 1, bits}) {
-            Reject near = new Reject(null, null, null, null, Reject.DuplicateImages.Perceptual, distance, 0.9);
+            Reject near = new Reject(null, null, null, null, null, null, Reject.DuplicateImages.Perceptual, distance, 0.9);
             DatasetSummary summary = build(Select.ALL, near, "a.tar", "b.tar");
             Map<String, Long> reasons = summary.rejected().stream()
                     .collect(Collectors.toMap(DatasetStatus.Rejected::reason, DatasetStatus.Rejected::count));
@@ -379,6 +379,25 @@ class SelectionTest {
         var out = new java.io.ByteArrayOutputStream();
         javax.imageio.ImageIO.write(image, "png", out);
         return out.toByteArray();
+    }
+
+    @Test
+    void captionsOfSignsAndOfOneWordAreRefusedWhereAsked() throws Exception {
+        byte[] png = TestData.png(8, 8, 1);
+        Files.write(
+                data.resolve("a.tar"),
+                new Tar()
+                        .sample("good", png, "a photo of a cat, a dog and a bird")
+                        .sample("signs", png, "|| -- ?? !! 12")
+                        .sample("again", png, "buy buy Buy BUY now")
+                        .bytes());
+        assertThat(build(Select.ALL, LAX, "a.tar").samples()).isEqualTo(3);
+        Reject text = new Reject(null, null, null, null, 0.6, 0.5, null, null, 0.9);
+        DatasetSummary summary = build(Select.ALL, text, "a.tar");
+        assertThat(summary.samples()).isEqualTo(1);
+        assertThat(summary.rejected().stream()
+                        .collect(Collectors.toMap(DatasetStatus.Rejected::reason, DatasetStatus.Rejected::count)))
+                .isEqualTo(Map.of("CaptionLetters", 1L, "CaptionRepetition", 1L));
     }
 
     @Test
