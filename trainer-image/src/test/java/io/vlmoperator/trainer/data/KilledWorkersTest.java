@@ -40,10 +40,7 @@ class KilledWorkersTest {
         if (end.startsWith("file:")) {
             Thread.ofPlatform().daemon().start(() -> watch(out, end.substring(5)));
         }
-        new DatasetBuilder(
-                        spec(),
-                        locations(root, out),
-                        new DatasetBuilder.Options(index, 2, 1, Duration.ofMinutes(5)))
+        new DatasetBuilder(spec(), locations(root, out), new DatasetBuilder.Options(index, 2, 1, Duration.ofMinutes(5)))
                 .build((done, total) -> {
                     if (end.equals("shard:" + ++shards[0])) {
                         Runtime.getRuntime().halt(KILLED);
@@ -101,7 +98,9 @@ class KilledWorkersTest {
                 .redirectOutput(log.toFile())
                 .start();
         try {
-            assertThat(process.waitFor(5, TimeUnit.MINUTES)).as("worker %s, %s ends", index, end).isTrue();
+            assertThat(process.waitFor(5, TimeUnit.MINUTES))
+                    .as("worker %s, %s ends", index, end)
+                    .isTrue();
         } finally {
             process.destroyForcibly().waitFor();
         }
@@ -132,7 +131,8 @@ class KilledWorkersTest {
             Files.write(data.resolve(t + ".tar"), t == 3 ? tar.withoutEnd() : tar.bytes());
         }
         Path straight = root.resolve("straight");
-        new DatasetBuilder(spec(), locations(root, straight), new DatasetBuilder.Options(0, 1, 2, Duration.ofMinutes(5)))
+        new DatasetBuilder(
+                        spec(), locations(root, straight), new DatasetBuilder.Options(0, 1, 2, Duration.ofMinutes(5)))
                 .build((done, total) -> {});
         Map<String, String> want = files(straight);
         assertThat(want).containsKeys("pairs/dataset.json", "pairs/plan.parquet", "pairs/shards/00000000.tar");

@@ -354,7 +354,8 @@ class SelectionTest {
                 new Tar().sample("c", touched, "c").sample("d", first, "d").bytes());
         Map<Integer, Integer> kept = null;
         for (int distance : new int[] {bits - 1, bits}) {
-            Reject near = new Reject(null, null, null, null, null, null, Reject.DuplicateImages.Perceptual, distance, 0.9);
+            Reject near =
+                    new Reject(null, null, null, null, null, null, Reject.DuplicateImages.Perceptual, distance, 0.9);
             DatasetSummary summary = build(Select.ALL, near, "a.tar", "b.tar");
             Map<String, Long> reasons = summary.rejected().stream()
                     .collect(Collectors.toMap(DatasetStatus.Rejected::reason, DatasetStatus.Rejected::count));
