@@ -32,6 +32,7 @@ public final class Assembly implements AutoCloseable {
     private final ProgressService progress;
     private final ProgressWriter writer;
     private volatile boolean leads = true;
+    private volatile boolean started;
 
     /** @param authority the certificates that workers trust, PEM */
     public Assembly(KubernetesClient client, Settings settings, Supplier<String> authority, Clock clock) {
@@ -61,10 +62,20 @@ public final class Assembly implements AutoCloseable {
         leads = now;
     }
 
+    boolean leads() {
+        return leads;
+    }
+
+    /** Whether the caches are filled. */
+    boolean started() {
+        return started;
+    }
+
     /** Fills the caches; to be called before the controllers start. */
     public void start() {
         neighbours.start();
         writer.start();
+        started = true;
     }
 
     @Override

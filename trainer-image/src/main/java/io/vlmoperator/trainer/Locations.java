@@ -164,7 +164,10 @@ public final class Locations {
             }
         } catch (IOException e) {
             throw new TrainerException(
-                    io.vlmoperator.api.run.ExitCode.InvalidData, location + ": " + (showsPaths ? "can't list " + folder : "its folder can't be listed; does it exist?"), e);
+                    io.vlmoperator.api.run.ExitCode.InvalidData,
+                    location + ": "
+                            + (showsPaths ? "can't list " + folder : "its folder can't be listed; does it exist?"),
+                    e);
         }
         if (found.isEmpty()) {
             throw TrainerException.data(location + " matches no file" + (showsPaths ? " in " + folder : ""));

@@ -33,9 +33,10 @@ final class Stage implements AutoCloseable {
     private final KubernetesClient client;
     private final AtomicInteger namespaces = new AtomicInteger();
 
-    private Stage() throws IOException, InterruptedException {
+    /** @param replicas of the operator; with more than one a leader is elected */
+    private Stage(String name, int replicas) throws IOException, InterruptedException {
         repository = repository();
-        folder = repository.resolve("src/e2e/target/stage");
+        folder = repository.resolve("src/e2e/target").resolve(name);
         data = folder.resolve("data");
         deleteTree(folder);
         Files.createDirectories(folder);
@@ -70,13 +71,20 @@ final class Stage implements AutoCloseable {
                         "--set",
                         "operator.image=vlm-operator/operator:local",
                         "--set",
-                        "trainer.image=vlm-operator/trainer:local"),
+                        "trainer.image=vlm-operator/trainer:local",
+                        "--set",
+                        "operator.replicas=" + replicas),
                 Map.of("KUBECONFIG", cluster.kubeconfig().toString()));
     }
 
     /** A stage of its own, for a program that is no test. */
     static Stage start() throws IOException, InterruptedException {
-        return new Stage();
+        return new Stage("stage", 1);
+    }
+
+    /** A stage of its own, with several replicas of the operator. */
+    static Stage withReplicas(int replicas) throws IOException, InterruptedException {
+        return new Stage("stage-replicas", replicas);
     }
 
     KubernetesClient client() {
@@ -189,7 +197,7 @@ final class Stage implements AutoCloseable {
 
         private static Stage open() {
             try {
-                return new Stage();
+                return new Stage("stage", 1);
             } catch (IOException e) {
                 throw new java.io.UncheckedIOException(e);
             } catch (InterruptedException e) {

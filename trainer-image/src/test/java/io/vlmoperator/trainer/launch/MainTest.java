@@ -247,7 +247,10 @@ class MainTest {
                 .contains("--temperature", "Greedy")
                 .doesNotContain("plan FOLDER", "Exit codes");
         for (String command : java.util.List.of("run", "plan", "export", "import", "verify", "checkpoint", "data")) {
-            assertThat(Main.help(command)).as(command).startsWith("  " + command + " ").doesNotContain("Exit codes");
+            assertThat(Main.help(command))
+                    .as(command)
+                    .startsWith("  " + command + " ")
+                    .doesNotContain("Exit codes");
         }
         assertThat(Main.help("no-such-command")).contains("Exit codes");
     }
