@@ -41,11 +41,9 @@ class ReplicasTest {
                     "taken-over",
                     "reports",
                     LIMIT,
-                    job -> job.getStatus().progress() != null
-                            && job.getStatus().phase() == Phase.Running);
+                    job -> job.getStatus().progress() != null && job.getStatus().phase() == Phase.Running);
             String leader = leader(stage);
-            assertThat(operators(stage).stream()
-                            .map(pod -> pod.getMetadata().getName()))
+            assertThat(operators(stage).stream().map(pod -> pod.getMetadata().getName()))
                     .contains(leader);
             stage.client()
                     .pods()
@@ -74,7 +72,9 @@ class ReplicasTest {
     private static void longer(ObjectNode job) {
         ((ObjectNode) job.get("metadata")).put("name", "taken-over");
         ((ObjectNode) Manifests.spec(job).get("output")).put("location", "pvc://emoji/runs/taken-over");
-        ((ObjectNode) Manifests.spec(job).get("schedule")).putObject("stopAfter").put("steps", STEPS);
+        ((ObjectNode) Manifests.spec(job).get("schedule"))
+                .putObject("stopAfter")
+                .put("steps", STEPS);
         ((ObjectNode) Manifests.spec(job).get("checkpoints")).put("everySteps", 20);
     }
 
