@@ -22,6 +22,7 @@ final class NcclLibrary {
     /** Bytes of the id that the ranks of a communicator share. */
     static final int ID_BYTES = 128;
 
+    private static final String CACHE = "org.bytedeco.javacpp.cachedir";
     private static final int CONFIG_MAGIC = 0xcafebeef;
     private static final int UNSET = Integer.MIN_VALUE; // NCCL_CONFIG_UNDEF_INT
     private static final int NOT_READY = 600; // cudaErrorNotReady
@@ -29,6 +30,16 @@ final class NcclLibrary {
 
     /** Version 2.18: every call used here works without blocking from then on. */
     private static final int OLDEST = 21800;
+
+    static {
+        // JavaCPP unpacks its glue as soon as one of its classes is used; the home folder of an image can't be written.
+        if (System.getProperty(CACHE) == null) {
+            System.setProperty(
+                    CACHE,
+                    Path.of(System.getProperty("java.io.tmpdir"), "vlm-trainer-javacpp")
+                            .toString());
+        }
+    }
 
     /** The stream that libtorch computes on. */
     private static final CUstream_st COMPUTE = new NoStream();
@@ -41,13 +52,6 @@ final class NcclLibrary {
 
     /** @throws TrainerException InvalidConfiguration if NCCL is not there or too old */
     static NcclLibrary open() {
-        // JavaCPP unpacks its glue; the home folder of an image can't be written.
-        if (System.getProperty("org.bytedeco.javacpp.cachedir") == null) {
-            System.setProperty(
-                    "org.bytedeco.javacpp.cachedir",
-                    Path.of(System.getProperty("java.io.tmpdir"), "vlm-trainer-javacpp")
-                            .toString());
-        }
         int[] version = new int[1];
         try {
             check(nccl.ncclGetVersion(version), "its version");

@@ -23,6 +23,7 @@ final class CudaRuntime {
     private static final int MOST = 64;
     private static final int CAPABILITY_MAJOR = 75; // cudaDevAttrComputeCapabilityMajor
     private static final int CAPABILITY_MINOR = 76; // cudaDevAttrComputeCapabilityMinor
+    private static final int NO_DRIVER = 35; // cudaErrorInsufficientDriver, also without any
     private static final int COPY_BY_ADDRESS = 4; // cudaMemcpyDefault
     private static final int NAME_BYTES = 256;
 
@@ -68,7 +69,10 @@ final class CudaRuntime {
             MemorySegment count = local.allocate(JAVA_INT);
             int code = (int) function("cudaGetDeviceCount", ADDRESS).invokeExact(count);
             if (code != 0) {
-                return Gpus.none("CUDA finds no GPU: " + message(code));
+                return Gpus.none(
+                        code == NO_DRIVER
+                                ? "CUDA finds no driver of NVIDIA, or one that is older than its version 12"
+                                : "CUDA finds no GPU: " + message(code));
             }
             List<Gpus.Gpu> all = new ArrayList<>();
             for (int i = 0; i < Math.min(MOST, count.get(JAVA_INT, 0)); i++) {

@@ -18,6 +18,12 @@ public record Gpus(List<Gpu> all, Optional<String> why) {
     private static final Pattern PORTABLE = Pattern.compile("code=compute_(\\d+)(\\d)\\b");
     private static final long GIB = 1 << 30;
 
+    /** A build that does not say, but is PyPI's for CUDA 12.6: what that has code for. */
+    private static final String CUDA_126 = "CUDA_VERSION=12.6";
+
+    private static final String KNOWN_TO_126 =
+            "code=sm_50 code=sm_60 code=sm_70 code=sm_75 code=sm_80 code=sm_86 code=sm_90";
+
     /** Compute capability from which bf16 products and flash attention run. */
     private static final int BF16_MAJOR = 8;
 
@@ -57,6 +63,9 @@ public record Gpus(List<Gpu> all, Optional<String> why) {
     static Gpus checked(List<Gpu> found, String build) {
         if (found.isEmpty()) {
             return none("CUDA finds no GPU");
+        }
+        if (build.contains(CUDA_126) && !CUBIN.matcher(build).find()) {
+            return checked(found, KNOWN_TO_126);
         }
         for (Gpu gpu : found) {
             if (!runs(gpu, build)) {

@@ -44,6 +44,12 @@ class DevicesTest {
                 .isInstanceOf(TorchException.class)
                 .hasMessageContaining("no code for Card");
         assertThat(Gpus.checked(List.of(gpu(7, 5)), CUDA_126).why()).isPresent();
+        // Without its list, PyPI's build for CUDA 12.6 is known by its version.
+        assertThat(Gpus.checked(List.of(gpu(10, 0)), "Build settings: CUDA_VERSION=12.6, TORCH_VERSION=2.7.1")
+                        .why()
+                        .orElseThrow())
+                .contains("it knows 5.0, 6.0, 7.0, 7.5, 8.0, 8.6, 9.0");
+        assertThat(Gpus.checked(List.of(gpu(8, 9)), "CUDA_VERSION=12.6").why()).isEmpty();
         // Portable code is compiled for newer cards by the driver.
         assertThat(Gpus.checked(List.of(gpu(12, 0)), CUDA_126 + ";arch=compute_90,code=compute_90")
                         .why())
