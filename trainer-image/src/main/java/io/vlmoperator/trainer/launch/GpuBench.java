@@ -267,7 +267,7 @@ final class GpuBench {
         peak.ifPresent(most -> {
             double mfu = measured.work().total() / measured.seconds() / most;
             String figure = what + "MFU over decoder, head, projector and encoder";
-            boolean goal = setting == Setting.PAPER && (card.contains("H100") || card.contains("H200"));
+            boolean goal = setting.equals(Setting.PAPER) && (card.contains("H100") || card.contains("H200"));
             rows.add(
                     goal
                             ? BenchRow.atLeast(figure, mfu, GOAL, "the data sheet's peak")
