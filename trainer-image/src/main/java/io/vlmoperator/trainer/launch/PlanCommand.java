@@ -21,12 +21,16 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
 /** {@code vlm-trainer plan}: what a training job of the manifests will need. Runs nothing and reads no data. */
 final class PlanCommand {
+    /** Numbers of GPUs that every plan is also made for. */
+    private static final int[] SCALING = {8, 64, 512, 1024};
+
     private static final double GIGA = 1e9;
 
     /** What first-fit-decreasing reaches on captions of the paper's lengths. */
@@ -73,10 +77,20 @@ final class PlanCommand {
 
     static void run(List<String> words, PrintStream out) {
         PlanCommand command = new PlanCommand(words, out);
-        command.print(command.plan());
+        Asked asked = command.asked();
+        PlanTable.print(asked.plan(asked.nodes(), asked.perNode()), out);
+        PlanTable.scaling(
+                Arrays.stream(SCALING).mapToObj(gpus -> asked.plan(gpus / 8, 8)).toList(), out);
     }
 
-    private RunPlan plan() {
+    private record Asked(
+            Workload work, Device device, int nodes, int perNode, double tokens, double mfu, double network, boolean zero1) {
+        RunPlan plan(int onNodes, int each) {
+            return RunPlan.of(work, device, onNodes, each, tokens, mfu, network, zero1);
+        }
+    }
+
+    private Asked asked() {
         Resource job = job();
         TrainingSpec spec = (TrainingSpec) job.spec();
         String name = arguments
@@ -102,14 +116,14 @@ final class PlanCommand {
         if (!(network > 0)) {
             throw TrainerException.configuration("--network is 0; write gigabytes per second, such as 25");
         }
-        boolean zero1 = switch (arguments.one("--shard").orElse("none")) {
+        boolean zero1 = switch (arguments.one("--shard").orElse("zero1")) {
             case "none" -> false;
             case "zero1" -> true;
             default -> throw TrainerException.configuration("--shard is none or zero1");
         };
         Workload work = work(job);
         out.printf("%s %s: %,d weights, %,d of them learn%n", job.kind(), job.name(), count(work), learning(work));
-        return RunPlan.of(work, device, nodes, perNode, tokens(spec, work), mfu, network * GIGA, zero1);
+        return new Asked(work, device, nodes, perNode, tokens(spec, work), mfu, network * GIGA, zero1);
     }
 
     private Resource job() {
@@ -230,9 +244,5 @@ final class PlanCommand {
                 .filter(p -> work.trained().contains(p.part()))
                 .mapToLong(p -> p.count())
                 .sum();
-    }
-
-    private void print(RunPlan plan) {
-        PlanTable.print(plan, out);
     }
 }

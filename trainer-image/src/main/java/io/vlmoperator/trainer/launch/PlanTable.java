@@ -4,6 +4,7 @@ import io.vlmoperator.trainer.plan.FlopsPerToken;
 import io.vlmoperator.trainer.plan.RunPlan;
 import io.vlmoperator.trainer.plan.Workload;
 import java.io.PrintStream;
+import java.util.List;
 import java.util.Locale;
 
 /** A plan as people read it. */
@@ -67,9 +68,28 @@ final class PlanTable {
                 plan.hoursAtMost());
         line(
                 out,
-                "a step sends %.2f GB of gradients from each GPU, %.3f s if nothing is computed meanwhile",
-                plan.reducedBytes() / GIGA,
-                plan.reduceSeconds());
+                "a step sends %.2f GB from each GPU: gradients %.3f s, weights %.3f s if nothing is computed meanwhile",
+                plan.sentBytes() / GIGA,
+                plan.step().reduce(),
+                plan.step().gather());
+    }
+
+    /** The same job on other numbers of GPUs. */
+    static void scaling(List<RunPlan> plans, PrintStream out) {
+        line(out, "");
+        line(out, "the same global batch on other numbers of GPUs, 8 a node");
+        line(out, "  %6s %12s %10s %12s %12s %11s", "GPUs", "rows a GPU", "s a step", "s computing", "efficiency", "hours");
+        for (RunPlan plan : plans) {
+            line(
+                    out,
+                    "  %,6d %12d %10.3f %12.3f %11.0f %% %11.2f",
+                    plan.world(),
+                    Math.ceilDiv(plan.work().globalRows(), plan.world()),
+                    plan.step().seconds(),
+                    plan.step().compute(),
+                    100 * plan.efficiency(),
+                    plan.hoursPredicted());
+        }
     }
 
     private static void part(PrintStream out, String name, double value, FlopsPerToken all) {

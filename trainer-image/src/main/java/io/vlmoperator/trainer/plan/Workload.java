@@ -37,6 +37,13 @@ public record Workload(
         FULL
     }
 
+    /** Decoder layers, encoder layers that learn, and the rest as one: what gradients are sent in. */
+    int layers() {
+        return model.language().numHiddenLayers()
+                + (trained.contains(Part.VISION) ? model.vision().usedLayers() : 0)
+                + 1;
+    }
+
     public Workload {
         trained = Set.copyOf(trained);
         if (rows < 1 || globalRows < 1 || sampleTokens < 1 || rowTokens < 1 || longestRowTokens < rowTokens) {

@@ -134,14 +134,50 @@ class PlanTest {
         assertThat(one.deviceHours()).isEqualTo(220, within(2.0));
         assertThat(one.steps()).isEqualTo(4769);
         assertThat(one.fits()).isFalse();
-        assertThat(one.reducedBytes()).isEqualTo(2 * 7 / 8.0 * 4 * work.trainedCount(), within(1.0));
+        assertThat(one.sentBytes()).isEqualTo(2 * 7 / 8.0 * 4 * work.trainedCount(), within(1.0));
         RunPlan four = RunPlan.of(work, Device.gpu("A100-40G").orElseThrow(), 4, 8, 5e9, 0.283, 25e9, false);
         assertThat(four.hours()).isEqualTo(one.hours() / 4, within(1e-9));
-        assertThat(four.reduceSeconds()).isGreaterThan(one.reduceSeconds());
+        assertThat(four.step().reduce()).isGreaterThan(one.step().reduce());
         assertThat(four.hoursAtMost()).isGreaterThan(four.hours());
         RunPlan single = RunPlan.of(work, Device.gpu("H200-141G").orElseThrow(), 1, 1, 5e9, 0.4, 25e9, false);
-        assertThat(single.reducedBytes()).isZero();
-        assertThat(single.reduceSeconds()).isZero();
+        assertThat(single.sentBytes()).isZero();
+        assertThat(single.step().reduce() + single.step().gather()).isZero();
+        assertThat(single.efficiency()).isEqualTo(1, within(0.01));
+    }
+
+    @Test
+    void weightsAreGatheredInTheTypeThatLayersComputeIn() {
+        Workload work = paper(PAPER, Workload.Recompute.NONE, true);
+        RunPlan run = RunPlan.of(work, Device.gpu("H100-80G").orElseThrow(), 1, 8, 5e9, 0.4, 25e9, true);
+        assertThat(run.sentBytes()).isEqualTo(7 / 8.0 * (4 + 2) * work.trainedCount(), within(1.0));
+        assertThat(run.step().gather()).isLessThan(0.6 * run.step().reduce());
+    }
+
+    @Test
+    void moreDevicesThanTheBatchHasRowsDoNotHelp() {
+        Workload work = paper(PAPER, Workload.Recompute.NONE, true);
+        Device gpu = Device.gpu("H100-80G").orElseThrow();
+        double hours = Double.MAX_VALUE;
+        double efficiency = 1.01;
+        for (int nodes : new int[] {1, 8, 32}) {
+            RunPlan run = RunPlan.of(work, gpu, nodes, 8, 5e9, 0.4, 25e9, true);
+            assertThat(run.hoursPredicted()).isLessThan(hours);
+            assertThat(run.efficiency()).isLessThan(efficiency).isPositive();
+            hours = run.hoursPredicted();
+            efficiency = run.efficiency();
+        }
+        RunPlan tooMany = RunPlan.of(work, gpu, 128, 8, 5e9, 0.4, 25e9, true);
+        assertThat(tooMany.hoursPredicted()).isGreaterThan(hours);
+    }
+
+    /** Reduction hides behind the way back of one micro-batch, gathering behind its way forward; messages behind nothing. */
+    @Test
+    void whatHidesBehindComputing() {
+        assertThat(new StepTime(6, 3, 2, 1, 0).seconds()).isEqualTo(6);
+        assertThat(new StepTime(6, 3, 2.5, 1.25, 0.125).seconds()).isEqualTo(6.875);
+        assertThat(new StepTime(6, 3, 2, 1, 0.5).atMost()).isEqualTo(9.5);
+        assertThat(StepTime.sharedCore(1, 1e9, 2, 1e9).atMost()).isEqualTo(2);
+        assertThat(new StepTime(6, 3, 4, 1, 0).waitedShare()).isEqualTo(0.25);
     }
 
     @Test
