@@ -8,7 +8,7 @@ import java.lang.foreign.ValueLayout;
  * overlaps and adds whole vectors, over native memory it does not. Used by one thread.
  */
 final class FloatSum {
-    private static final int CHUNK = 1024;
+    private static final int CHUNK = 4096;
 
     private final float[] sums = new float[CHUNK];
     private final float[] addends = new float[CHUNK];

@@ -33,6 +33,7 @@ public final class TimedSteps {
      *
      * @param tokens of all workers in the measured steps
      * @param weights that are trained
+     * @param cpuSeconds of this worker's processor in all threads
      * @param waitedSeconds the training thread waited for gradients or weights of others: communication that was not overlapped
      * @param busySeconds a sum or a copy was under way, overlapped or not
      * @param sentBytes by this worker
@@ -44,6 +45,7 @@ public final class TimedSteps {
             Long tokens,
             Long weights,
             Double seconds,
+            Double cpuSeconds,
             Double waitedSeconds,
             Double busySeconds,
             Long sentBytes) {}
@@ -87,10 +89,12 @@ public final class TimedSteps {
                 optimizer.takeWaited();
                 Communicator.Traffic before = communicator.traffic();
                 long began = System.nanoTime();
+                long cpu = cpuNanos();
                 for (int number = warmUp; number < warmUp + steps; number++) {
                     step.run(loader, share.count(), flops, number, 1e-4, false, guard);
                 }
                 double seconds = (System.nanoTime() - began) / 1e9;
+                double cpuSeconds = (cpuNanos() - cpu) / 1e9;
                 Communicator.Traffic after = communicator.traffic();
                 double waited = optimizer.takeWaited() / 1e9;
                 optimizer.settle();
@@ -102,11 +106,18 @@ public final class TimedSteps {
                         (long) steps * global * ROW_TOKENS,
                         model.weights().trainedCount(),
                         seconds,
+                        cpuSeconds,
                         waited,
                         (after.nanos() - before.nanos()) / 1e9,
                         after.bytes() - before.bytes());
             }
         }
+    }
+
+    private static long cpuNanos() {
+        return ((com.sun.management.OperatingSystemMXBean)
+                        java.lang.management.ManagementFactory.getOperatingSystemMXBean())
+                .getProcessCpuTime();
     }
 
     /** Rows of random tokens. */
