@@ -55,6 +55,7 @@ final class ScalingBench {
             out.println("there is no taskset: workers are not pinned to cores");
         }
         double single = 0;
+        double singleCpu = 0;
         for (int world : WORLDS) {
             if (world > cores) {
                 out.println(world + " workers: left out, there are " + cores + " cores");
@@ -65,14 +66,21 @@ final class ScalingBench {
                     .max(Comparator.comparing(TimedSteps.Timing::seconds))
                     .orElseThrow();
             double rate = slowest.tokens() / slowest.seconds();
+            double cpu = slowest.tokens()
+                    / workers.stream()
+                            .mapToDouble(TimedSteps.Timing::cpuSeconds)
+                            .sum();
             if (world == 1) {
                 single = rate;
+                singleCpu = cpu;
                 rows.add(BenchRow.plain("1 worker", rate, "tokens/s"));
                 continue;
             }
             String name = world + " workers";
             rows.add(BenchRow.beside(name, rate, "tokens/s", single));
             rows.add(BenchRow.plain(name + ": efficiency", rate / (world * single), "ratio"));
+            // Other work on the machine takes time, but no processor time of these.
+            rows.add(BenchRow.plain(name + ": tokens per processor second, against one's", cpu / singleCpu, "ratio"));
             rows.add(BenchRow.plain(
                     name + ": share of the time in which something is sent",
                     slowest.busySeconds() / slowest.seconds(),
