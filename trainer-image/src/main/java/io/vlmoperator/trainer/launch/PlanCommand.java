@@ -84,7 +84,14 @@ final class PlanCommand {
     }
 
     private record Asked(
-            Workload work, Device device, int nodes, int perNode, double tokens, double mfu, double network, boolean zero1) {
+            Workload work,
+            Device device,
+            int nodes,
+            int perNode,
+            double tokens,
+            double mfu,
+            double network,
+            boolean zero1) {
         RunPlan plan(int onNodes, int each) {
             return RunPlan.of(work, device, onNodes, each, tokens, mfu, network, zero1);
         }

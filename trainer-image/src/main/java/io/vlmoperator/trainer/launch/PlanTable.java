@@ -78,7 +78,15 @@ final class PlanTable {
     static void scaling(List<RunPlan> plans, PrintStream out) {
         line(out, "");
         line(out, "the same global batch on other numbers of GPUs, 8 a node");
-        line(out, "  %6s %12s %10s %12s %12s %11s", "GPUs", "rows a GPU", "s a step", "s computing", "efficiency", "hours");
+        line(
+                out,
+                "  %6s %12s %10s %12s %12s %11s",
+                "GPUs",
+                "rows a GPU",
+                "s a step",
+                "s computing",
+                "efficiency",
+                "hours");
         for (RunPlan plan : plans) {
             line(
                     out,

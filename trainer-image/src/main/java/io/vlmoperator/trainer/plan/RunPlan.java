@@ -53,7 +53,8 @@ public record RunPlan(
         FlopsPerToken flops = FlopsPerToken.of(work);
         double tokensPerSecond = flops.tokensPerSecond(device.peak(), mfu);
         double gradients = work.trainedCount() * FLOAT32;
-        // Without shards every device forms the same weights by itself, from gradients that the second half sends around.
+        // Without shards every device forms the same weights by itself, from gradients that the second half sends
+        // around.
         double gathered = zero1 && work.bfloat16() ? work.trainedCount() * BFLOAT16 : gradients;
         // Rows are whole: the device with the most of them decides.
         long rows = Math.ceilDiv(work.globalRows(), (long) world);
@@ -85,8 +86,7 @@ public record RunPlan(
      *
      * @param buckets the whole is cut into, each of which goes around by itself
      */
-    private static double ring(
-            double bytes, int nodes, int devicesPerNode, double link, double network, int buckets) {
+    private static double ring(double bytes, int nodes, int devicesPerNode, double link, double network, int buckets) {
         double inside = (devicesPerNode - 1.0) / devicesPerNode * bytes / link;
         double between = (nodes - 1.0) / nodes * bytes / network;
         return inside + between + buckets * ((devicesPerNode - 1) * DEVICE_HOP + (nodes - 1) * NODE_HOP);
