@@ -22,7 +22,6 @@ import jakarta.enterprise.context.Dependent;
 import jakarta.enterprise.event.Observes;
 import jakarta.enterprise.inject.Produces;
 import jakarta.inject.Singleton;
-import java.time.Clock;
 import java.time.Duration;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
@@ -116,7 +115,7 @@ public class OperatorBeans {
     @Produces
     @Singleton
     Assembly assembly(KubernetesClient client, Settings settings, Authority authority) {
-        return new Assembly(client, settings, authority::trusted, Clock.systemUTC());
+        return new Assembly(client, settings, authority::trusted, new SteadyClock());
     }
 
     @Produces

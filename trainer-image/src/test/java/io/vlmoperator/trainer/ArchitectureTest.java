@@ -7,6 +7,9 @@ import com.tngtech.archunit.core.importer.ImportOption;
 import com.tngtech.archunit.junit.AnalyzeClasses;
 import com.tngtech.archunit.junit.ArchTest;
 import com.tngtech.archunit.lang.ArchRule;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.Temporal;
 
 @AnalyzeClasses(
         packages = {"io.vlmoperator.trainer", "ai.djl.pytorch.jni"},
@@ -51,4 +54,25 @@ class ArchitectureTest {
                     "io.vlmoperator.trainer.checkpoint..",
                     "io.vlmoperator.trainer.dist..",
                     "io.vlmoperator.trainer.eval..");
+
+    /** A wall clock may be set while a run goes on: it dates records, and nothing is measured by it. */
+    @ArchTest
+    static final ArchRule NO_DURATION_IS_TAKEN_FROM_THE_WALL_CLOCK = noClasses()
+            .that()
+            .resideInAnyPackage(
+                    "io.vlmoperator.trainer.train..",
+                    "io.vlmoperator.trainer.dist..",
+                    "io.vlmoperator.trainer.checkpoint..",
+                    "io.vlmoperator.trainer.metric..",
+                    "io.vlmoperator.trainer.launch..")
+            .and()
+            .doNotHaveSimpleName("StepLog") // the wall time of an event file's records
+            .should()
+            .callMethod(System.class, "currentTimeMillis")
+            .orShould()
+            .callMethod(Duration.class, "between", Temporal.class, Temporal.class)
+            .orShould()
+            .callMethod(Instant.class, "isAfter", Instant.class)
+            .orShould()
+            .callMethod(Instant.class, "isBefore", Instant.class);
 }

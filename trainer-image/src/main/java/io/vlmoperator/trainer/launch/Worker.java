@@ -72,7 +72,11 @@ final class Worker {
                 Signals.onTermination(
                         stop,
                         grace(),
-                        () -> halt(ExitCode.Terminated, "no time was left to save; see the newest checkpoint", index));
+                        () -> halt(
+                                ExitCode.Terminated,
+                                "no time was left to save; "
+                                        + facts.lost().orElse("no step of this attempt was completed"),
+                                index));
             // Whatever they have finished is on the disk, and the rest is done again.
             case Dataset, EvalJob ->
                 Signals.onTermination(
@@ -88,7 +92,7 @@ final class Worker {
         Duration limit = stepLimit(job);
         try (Watchdog watchdog = new Watchdog(
                         startLimit(job),
-                        late -> halt(ExitCode.StepDeadlineExceeded, late + " on rank " + index, index));
+                        late -> halt(ExitCode.StepDeadlineExceeded, situated(late + " on rank " + index), index));
                 Progress progress = progress(job, index)) {
             int threads = threads(job);
             log.accept("vlm-trainer worker: %s %s/%s, attempt %d, rank %d of %d, %d threads"
@@ -110,8 +114,15 @@ final class Worker {
                     profiledSteps());
             return finish(stage.end());
         } catch (RuntimeException e) {
-            return finish(words(Ending.code(e), Ending.message(e), index));
+            ExitCode code = Ending.code(e);
+            boolean waited = code == ExitCode.CollectiveTimeout || code == ExitCode.PeerLost;
+            return finish(words(code, waited ? situated(Ending.message(e)) : Ending.message(e), index));
         }
+    }
+
+    /** With where this worker is and when all were last heard of: who waited for whom, and at what. */
+    private String situated(String message) {
+        return message + facts.situation().map(here -> " (" + here + ")").orElse("");
     }
 
     /** The pod's processes; this one only waits for them. */

@@ -4,6 +4,7 @@ import io.vlmoperator.api.status.Checkpoint;
 import io.vlmoperator.api.status.Export;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 
 /** What is known of a run so far, for its last words whenever they are due. Safe for use by several threads. */
@@ -12,6 +13,9 @@ public final class RunFacts {
     private static final int MAX_LINE = 400;
 
     private long step;
+    private long completedAt = System.nanoTime();
+    private String doing = "";
+    private long doingSince = System.nanoTime();
     private long skippedSteps;
     private Optional<Long> resumedFrom = Optional.empty();
     private List<Checkpoint> checkpoints = List.of();
@@ -26,6 +30,45 @@ public final class RunFacts {
 
     synchronized void completed(long newStep) {
         step = newStep;
+        completedAt = System.nanoTime();
+    }
+
+    /** What this worker begins to do now, in words that go on "for 3.2 s". */
+    synchronized void doing(String what) {
+        doing = what;
+        doingSince = System.nanoTime();
+    }
+
+    /** Where this worker is, and when all were last heard of, for the report of one that waited in vain; empty before training. */
+    public synchronized Optional<String> situation() {
+        if (resumedFrom.isEmpty() || doing.isEmpty()) {
+            return Optional.empty();
+        }
+        String here = "this worker is in step " + (step + 1) + ", " + doing + " for " + seconds(doingSince);
+        String all = step > resumedFrom.get()
+                ? "; all workers finished step " + step + " " + seconds(completedAt) + " ago"
+                : "; no worker has finished a step of this attempt";
+        return Optional.of(here + all);
+    }
+
+    /** What is lost if the process ends now, as far as this worker knows: rank 0 lists the checkpoints. Empty before training. */
+    public synchronized Optional<String> lost() {
+        if (resumedFrom.isEmpty()) {
+            return Optional.empty();
+        }
+        if (checkpoints.isEmpty()) {
+            return Optional.of(
+                    "the last completed step is " + step + ", what is not in a checkpoint will be done again");
+        }
+        long saved = checkpoints.getFirst().step();
+        return Optional.of(
+                saved >= step
+                        ? "step " + step + " is saved, no completed step is lost"
+                        : "steps " + (saved + 1) + " to " + step + " will be done again");
+    }
+
+    private static String seconds(long since) {
+        return String.format(Locale.ROOT, "%.1f s", (System.nanoTime() - since) / 1e9);
     }
 
     synchronized void saved(List<Checkpoint> newestFirst, Optional<Checkpoint> newBest) {

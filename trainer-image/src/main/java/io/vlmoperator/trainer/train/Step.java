@@ -25,6 +25,7 @@ final class Step {
     private final double clip;
     private final Tape.Keep keep;
     private final StopSignal stop;
+    private final RunFacts facts;
 
     Step(
             VisionLanguageModel model,
@@ -33,7 +34,8 @@ final class Step {
             boolean byTokens,
             double clip,
             Tape.Keep keep,
-            StopSignal stop) {
+            StopSignal stop,
+            RunFacts facts) {
         this.model = model;
         this.optimizer = optimizer;
         this.communicator = communicator;
@@ -41,6 +43,7 @@ final class Step {
         this.clip = clip;
         this.keep = keep;
         this.stop = stop;
+        this.facts = facts;
     }
 
     /**
@@ -65,14 +68,17 @@ final class Step {
         try (Scope scope = Scope.open()) {
             optimizer.begin();
             Accumulated own = accumulate(loader, microBatches, flops, save, scope);
+            facts.doing("adding up gradients with the others");
             // Also where this rank has to end, or has no rows: the others' sums need it.
             double squares = optimizer.reduced();
+            facts.doing("exchanging sums with the others");
             StepTotals totals = StepTotals.sum(
                     communicator.allGather(own.totals().withSquares(squares).encode()));
             if (totals.stop()) {
                 return new Result(
                         true, totals, Double.NaN, Double.NaN, own.flops(), new Guard.Verdict.Update(Optional.empty()));
             }
+            facts.doing("updating weights");
             double divisor = Math.max(1, byTokens ? totals.targets() : totals.microBatches());
             double loss = (byTokens ? totals.lossSum() : totals.meanSum()) / divisor;
             double norm = Math.sqrt(totals.squares()) / divisor;
@@ -94,7 +100,10 @@ final class Step {
         List<Tensor> lossSums = new ArrayList<>();
         List<StepTotals> counts = new ArrayList<>();
         for (int i = 0; i < microBatches && !totals.stop(); i++) {
+            String place = "micro-batch " + (i + 1) + " of " + microBatches;
+            facts.doing("waiting for the data of " + place);
             Batch batch = loader.next();
+            facts.doing("computing " + place);
             double scale = byTokens ? 1 : 1.0 / Math.max(1, batch.targets());
             lossSums.add(model.accumulate(batch, scale, keep, optimizer.passage(i == microBatches - 1), scope));
             counts.add(new StepTotals(0, batch.targets(), 0, 1, batch.tokens(), 0, false, false));

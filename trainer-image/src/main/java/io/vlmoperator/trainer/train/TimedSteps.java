@@ -81,7 +81,8 @@ public final class TimedSteps {
                             scope);
                     Loader loader = new Loader(new Text(global), share, 0, warmUp + steps)) {
                 Guard guard = new Guard(Failure.DEFAULT, Optional.empty());
-                Step step = new Step(model, optimizer, communicator, true, 1.0, Tape.Keep.ALL, new StopSignal());
+                Step step = new Step(
+                        model, optimizer, communicator, true, 1.0, Tape.Keep.ALL, new StopSignal(), new RunFacts());
                 for (int number = 0; number < warmUp; number++) {
                     step.run(loader, share.count(), flops, number, 1e-4, false, guard);
                 }

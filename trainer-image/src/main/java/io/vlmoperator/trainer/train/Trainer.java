@@ -247,7 +247,8 @@ public final class Trainer {
                 spec.loss().normalization() == Loss.Normalization.Tokens,
                 spec.optimizer().gradientClip(),
                 keep(spec.recompute()),
-                context.stop());
+                context.stop(),
+                context.facts());
         if (resumed >= steps) {
             String line = "nothing to do: step " + resumed + " of " + steps + " is already there, in "
                     + spec.output().location();
@@ -303,6 +304,7 @@ public final class Trainer {
                 context.facts().completed(number + 1);
                 StepRecord record = stepLog.record(
                         number + 1, result, rewoundTo, learningRate, tokens, seconds, peak, loader.takeWaited() / 1e9);
+                context.facts().doing("looking after the checkpoint");
                 boolean complete = saver.edge();
                 boolean last = number + 1 == steps;
                 if (last

@@ -85,7 +85,7 @@ final class Ranks {
     }
 
     /** The first of {@code world} neighbouring ports that nobody uses, below those that the system gives away by itself. */
-    private static int freePorts(int world) throws IOException {
+    static int freePorts(int world) throws IOException {
         int span = HIGHEST_PORT - LOWEST_PORT;
         int start = (int) (ProcessHandle.current().pid() * 64 % span);
         for (int tried = 0; tried < span; tried += 8) {

@@ -24,7 +24,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -124,55 +123,6 @@ class TrainerTest {
         assertThat(again.facts.resumedFrom()).contains((long) stopAfter);
         assertThat(again.losses()).isEqualTo(straight.losses());
         assertThat(again.weights()).isEqualTo(straight.weights());
-    }
-
-    @Test
-    void killedProcessLosesNothing() throws Exception {
-        TinyRun straight = tiny("straight");
-        straight.train();
-        long seed = System.nanoTime();
-        Random random = new Random(seed);
-        Path root = Files.createDirectories(folder.resolve("killed"));
-        for (int attempt = 1; attempt <= 3; attempt++) {
-            Process process = child(root, attempt, 10);
-            try {
-                long deadline = System.nanoTime() + Duration.ofSeconds(300).toNanos();
-                Path metrics = root.resolve("run/metrics.jsonl");
-                int wanted = 4 * attempt + random.nextInt(4);
-                while (process.isAlive()
-                        && System.nanoTime() < deadline
-                        && (!Files.exists(metrics)
-                                || Files.readAllLines(metrics).size() < wanted)) {
-                    Thread.sleep(5);
-                }
-            } finally {
-                process.destroyForcibly().waitFor();
-            }
-        }
-        TinyRun last = new TinyRun(root);
-        last.attempt = 4;
-        last.everySteps = 3;
-        last.train();
-        assertThat(last.facts.resumedFrom().orElseThrow()).as("seed %d", seed).isPositive();
-        assertThat(last.losses()).as("seed %d", seed).isEqualTo(straight.losses());
-        assertThat(last.weights()).as("seed %d", seed).isEqualTo(straight.weights());
-    }
-
-    private static Process child(Path root, int attempt, int millis) throws IOException {
-        return new ProcessBuilder(
-                        Path.of(System.getProperty("java.home"), "bin/java").toString(),
-                        "-XX:+UseSerialGC",
-                        "-Xmx512m",
-                        "--enable-native-access=ALL-UNNAMED",
-                        "-cp",
-                        System.getProperty("java.class.path"),
-                        TinyRun.class.getName(),
-                        root.toString(),
-                        Integer.toString(attempt),
-                        Integer.toString(millis))
-                .redirectErrorStream(true)
-                .redirectOutput(root.resolve("out-" + attempt + ".txt").toFile())
-                .start();
     }
 
     @ParameterizedTest

@@ -285,7 +285,14 @@ class WorldSizeTest {
                     Loader loader = new Loader(rows, share, 0, STEPS)) {
                 Guard guard = new Guard(Failure.DEFAULT, Optional.empty());
                 Step step = new Step(
-                        model, optimizer, communicator, setting.byTokens(), 1.0, Tape.Keep.ALL, new StopSignal());
+                        model,
+                        optimizer,
+                        communicator,
+                        setting.byTokens(),
+                        1.0,
+                        Tape.Keep.ALL,
+                        new StopSignal(),
+                        new RunFacts());
                 float[] gradient = new float[(int) model.weights().trainedCount()];
                 for (int number = 0; number < STEPS; number++) {
                     results.add(step.run(loader, share.count(), flops, number, 0.01, false, guard));

@@ -4,9 +4,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/** {@code kill -9} of one rank or both, several times in one run, while it trains and while it saves. */
+/** {@code kill -9} of one rank or both, twenty times in one run, while it trains and while it saves. */
 final class KillRank implements Scenario {
-    private static final int KILLS = 3;
+    private static final int KILLS = 20;
+    /** So many steps beyond the last checkpoint at most: the run shall last for all kills. */
+    private static final int AHEAD = 5;
+
     private static final int KILLED = 137;
     private static final int PEER_LOST = 162;
 
@@ -17,7 +20,7 @@ final class KillRank implements Scenario {
 
     @Override
     public String claim() {
-        return "kill -9 of ranks, three times a run, in steps and in saves: same loss curve, same weights, no half file";
+        return "kill -9 of ranks, twenty times a run, in steps and in saves: same loss curve, same weights, no half file";
     }
 
     @Override
@@ -33,7 +36,7 @@ final class KillRank implements Scenario {
                 break;
             }
             boolean saving = random.nextBoolean();
-            long step = from + 1 + random.nextLong(Math.max(1, left / 2));
+            long step = Math.min(Lab.STEPS, from + 1 + random.nextLong(AHEAD));
             if (saving) {
                 step = Math.min(Lab.STEPS, Math.ceilDiv(step, Lab.EVERY) * (long) Lab.EVERY);
             }
