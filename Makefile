@@ -41,6 +41,10 @@ test-e2e-long: build tools ## end-to-end tests that take minutes: two replicas o
 soak: build tools ## faults at length, by seed: kills, freezes, damage, a full disk (SEED=, SOAK='kill-rank=6 ...'); goes on where it was
 	@src/e2e/bin/soak run
 
+.PHONY: soak-growth
+soak-growth: jdk tools ## 10,000 small steps with saves: native handles, resident set and Java heap must not grow (STEPS=)
+	$(MVN) -pl trainer-image -am verify -Dtest=GrowthTest -Dsurefire.failIfNoSpecifiedTests=false -Dvlm.growth.steps=$(or $(STEPS),10000)
+
 soak-report: jdk ## the table of what make soak has done
 	@src/e2e/bin/soak report
 

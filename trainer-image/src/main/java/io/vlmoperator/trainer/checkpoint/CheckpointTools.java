@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /** What can be done with the checkpoints of a run in which no trainer works. */
 public final class CheckpointTools {
@@ -37,15 +38,24 @@ public final class CheckpointTools {
         return report(folder, damaged, List.of());
     }
 
-    /** Deletes all but the newest {@code keep}. */
-    public static Report prune(Path folder, int keep) throws IOException {
+    /**
+     * Deletes all but the newest {@code keep}, what is pinned, and the newest one that is whole.
+     *
+     * @param keep at least 1
+     * @param pins steps that something refers to
+     */
+    public static Report prune(Path folder, int keep, Set<Long> pins) throws IOException {
+        RunFolder run = RunFolder.at(folder);
         List<Long> deleted = new ArrayList<>();
-        List<RunFolder.Complete> all = RunFolder.at(folder).complete();
+        List<RunFolder.Complete> all = run.complete();
+        Verifier.Newest newest = Verifier.newestWhole(run);
         for (RunFolder.Complete old : all.subList(Math.min(keep, all.size()), all.size())) {
-            remove(old);
-            deleted.add(old.step());
+            if (!pins.contains(old.step()) && !newest.checkpoint().equals(Optional.of(old))) {
+                remove(old);
+                deleted.add(old.step());
+            }
         }
-        return report(folder, List.of(), deleted);
+        return report(folder, newest.damaged(), deleted);
     }
 
     /** Deletes one, also the newest. */

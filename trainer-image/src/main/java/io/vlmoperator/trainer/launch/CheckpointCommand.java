@@ -14,6 +14,9 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** {@code vlm-trainer checkpoint list|verify|prune|delete RUN}: storage work while no trainer runs. Prints one JSON object. */
 final class CheckpointCommand {
@@ -22,7 +25,7 @@ final class CheckpointCommand {
     private final PrintStream out;
 
     CheckpointCommand(List<String> words, Map<String, String> environment, PrintStream out) {
-        this.arguments = Arguments.parse(words, List.of("--keep", "--step"), List.of());
+        this.arguments = Arguments.parse(words, List.of("--keep", "--step", "--pins"), List.of());
         this.environment = environment;
         this.out = out;
     }
@@ -42,7 +45,8 @@ final class CheckpointCommand {
                             run,
                             arguments
                                     .number("--keep", 1_000_000)
-                                    .orElseThrow(() -> TrainerException.configuration("prune needs --keep N")));
+                                    .orElseThrow(() -> TrainerException.configuration("prune needs --keep N")),
+                            pins());
                 case "delete" ->
                     CheckpointTools.delete(
                             run,
@@ -60,6 +64,17 @@ final class CheckpointCommand {
         } catch (IOException e) {
             throw TrainerException.storage(run + ": " + e.getMessage(), e);
         }
+    }
+
+    private Set<Long> pins() {
+        String text = arguments.one("--pins").orElse("");
+        if (!text.matches("(\\d{1,9}(,\\d{1,9}){0,9999})?")) {
+            throw TrainerException.configuration("--pins is a list of steps such as 500,1000");
+        }
+        return Stream.of(text.split(",", -1))
+                .filter(step -> !step.isEmpty())
+                .map(Long::valueOf)
+                .collect(Collectors.toSet());
     }
 
     private void lastWords(ExitCode code, CheckpointTools.Report report) throws IOException {

@@ -38,7 +38,8 @@ public final class Main {
                                               a finished Dataset: one Parquet file of scores per tar; without --metric SemanticUnderstanding
               checkpoint list RUN             the checkpoints of a run folder
               checkpoint verify RUN           reads them all and compares their digests
-              checkpoint prune RUN --keep N   deletes all but the newest N
+              checkpoint prune RUN --keep N [--pins STEP,STEP,...]
+                                              deletes all but the newest N, the pinned ones, and the newest that is whole
               checkpoint delete RUN --step N  deletes one
               export --checkpoint DIR --to DIR [--as-729] [--text-only] [--type Float32|BFloat16]
                                               a stock LLaVA folder (or its text model alone) for other libraries

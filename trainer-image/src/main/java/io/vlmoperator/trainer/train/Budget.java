@@ -5,14 +5,17 @@ import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.model.ModelConfig;
 import io.vlmoperator.trainer.model.Parameter;
 import io.vlmoperator.trainer.model.Part;
+import io.vlmoperator.trainer.op.Device;
+import io.vlmoperator.trainer.op.Gpus;
+import io.vlmoperator.trainer.op.Torch;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.Set;
-import java.util.stream.Collectors;
 
 /**
  * What a worker needs of memory and disk, against what is there; checked before anything large is allocated. Only what every run of the
@@ -20,19 +23,25 @@ import java.util.stream.Collectors;
  *
  * @param rows of memory
  * @param there memory for all processes of this pod
+ * @param gpu memory of this process's GPU; empty where the processor computes
  * @param processes of this pod, each of which needs as much
  * @param checkpointBytes of one checkpoint of all workers
  * @param freeDiskBytes where checkpoints are written
  */
-record Budget(List<Row> rows, Room there, int processes, long checkpointBytes, long freeDiskBytes) {
+record Budget(
+        List<Row> rows, Room there, Optional<Room> gpu, int processes, long checkpointBytes, long freeDiskBytes) {
     private static final long MIB = 1 << 20;
     private static final int FLOAT32 = 4;
     private static final int BFLOAT16 = 2;
     /** Weight and two moments. */
     private static final int STATE = 3 * FLOAT32;
 
-    /** One kind of memory. */
-    record Row(String what, long bytes) {}
+    /**
+     * One kind of memory.
+     *
+     * @param computed whether layers and optimizer work on it: it lies on the GPU where there is one
+     */
+    record Row(String what, long bytes, boolean computed) {}
 
     /**
      * Memory that may be used.
@@ -94,30 +103,44 @@ record Budget(List<Row> rows, Room there, int processes, long checkpointBytes, l
         long share = Math.ceilDiv(trained, (long) world);
         String divided = world == 1 ? "" : ", divided by " + world + " workers";
         boolean shards = rounded && world > 1;
+        Optional<Room> gpu = ownGpu();
         rows.add(new Row(
-                "%,d trained weights x 4 B%s".formatted(trained, shards ? divided : ""),
-                (shards ? share : trained) * FLOAT32));
-        rows.add(new Row("their gradients", trained * FLOAT32));
-        rows.add(new Row("their two moments" + divided, share * 2 * FLOAT32));
-        rows.add(new Row("copy of the state that is being saved", share * STATE));
+                number(trained) + " trained weights x 4 B" + (shards ? divided : ""),
+                (shards ? share : trained) * FLOAT32,
+                true));
+        rows.add(new Row("their gradients", trained * FLOAT32, true));
+        rows.add(new Row("their two moments" + divided, share * 2 * FLOAT32, true));
         if (shards) {
             // All are there at first; what is allocated after they have been divided takes their place.
-            long loading = trained * FLOAT32 - share * (2 * FLOAT32 + STATE);
-            rows.add(new Row("all trained weights while they are loaded", Math.max(0, loading)));
+            long later = share * (gpu.isPresent() ? 2 * FLOAT32 : 2 * FLOAT32 + STATE);
+            rows.add(new Row(
+                    "all trained weights while they are loaded", Math.max(0, trained * FLOAT32 - later), true));
         }
         if (frozen > 0) {
-            rows.add(new Row("%,d frozen weights x 4 B".formatted(frozen), frozen * FLOAT32));
+            rows.add(new Row(number(frozen) + " frozen weights x 4 B", frozen * FLOAT32, true));
         }
         if (rounded) {
-            rows.add(new Row("all weights in BFLOAT16", (trained + frozen) * BFLOAT16));
+            rows.add(new Row("all weights in BFLOAT16", (trained + frozen) * BFLOAT16, true));
         }
-        rows.add(new Row("JVM and libtorch, so far", residentBytes()));
+        rows.add(new Row("copy of the state that is being saved" + divided, share * STATE, false));
+        rows.add(new Row("JVM and libtorch, so far", residentBytes(), false));
         return new Budget(
                 rows,
                 Room.here(),
+                gpu,
                 processes,
                 trained * STATE + frozen * FLOAT32,
                 Files.getFileStore(folder).getUsableSpace());
+    }
+
+    private static Optional<Room> ownGpu() {
+        Torch torch = Torch.start();
+        Device device = torch.device();
+        if (device.isHost() || device.index() >= torch.gpus().all().size()) {
+            return Optional.empty();
+        }
+        Gpus.Gpu gpu = torch.gpus().all().get(device.index());
+        return Optional.of(new Room(gpu.bytes(), gpu.name()));
     }
 
     private static long count(ModelConfig model, Set<Part> parts, boolean trained) {
@@ -127,44 +150,69 @@ record Budget(List<Row> rows, Room there, int processes, long checkpointBytes, l
                 .sum();
     }
 
-    private long sum() {
-        return rows.stream().mapToLong(Row::bytes).sum();
+    private long onGpu() {
+        return gpu.isEmpty()
+                ? 0
+                : rows.stream().filter(Row::computed).mapToLong(Row::bytes).sum();
+    }
+
+    private long onHost() {
+        return (rows.stream().mapToLong(Row::bytes).sum() - onGpu()) * processes;
     }
 
     /** Several lines for people. */
     String table() {
-        String lines = rows.stream().map(row -> line(row.what(), row.bytes())).collect(Collectors.joining("\n"));
-        String all = processes == 1 ? "together" : "together, times " + processes + " processes of this pod";
-        return String.join(
-                "\n",
-                "memory of a worker, MiB:",
-                lines,
-                line(all, sum() * processes),
+        List<String> lines = new ArrayList<>();
+        lines.add("memory of a worker, MiB:");
+        gpu.ifPresent(room -> {
+            rows.stream().filter(Row::computed).forEach(row -> lines.add(line(row.what(), row.bytes())));
+            lines.add(line("together on the GPU", onGpu()));
+            lines.add(line("there is (" + room.limitedBy() + ")", room.bytes()));
+        });
+        rows.stream()
+                .filter(row -> gpu.isEmpty() || !row.computed())
+                .forEach(row -> lines.add(line(row.what(), row.bytes())));
+        lines.add(line(
+                "together" + (processes == 1 ? "" : ", times " + processes + " processes of this pod"), onHost()));
+        lines.add(
                 there.bytes() == Long.MAX_VALUE
                         ? "  how much is there is unknown"
-                        : line("there is (" + there.limitedBy() + ")", there.bytes()),
-                "  activations, and a Java heap of at most %,d, come on top"
-                        .formatted(Runtime.getRuntime().maxMemory() / MIB),
-                "disk, MiB: %,d a checkpoint, %,d free".formatted(checkpointBytes / MIB, freeDiskBytes / MIB));
+                        : line("there is (" + there.limitedBy() + ")", there.bytes()));
+        lines.add(String.format(
+                Locale.ROOT,
+                "  activations, and a Java heap of at most %,d, come on top",
+                Runtime.getRuntime().maxMemory() / MIB));
+        lines.add(String.format(
+                Locale.ROOT,
+                "disk, MiB: %,d a checkpoint, %,d free",
+                Math.ceilDiv(checkpointBytes, MIB),
+                freeDiskBytes / MIB));
+        return String.join("\n", lines);
+    }
+
+    private static String number(long value) {
+        return String.format(Locale.ROOT, "%,d", value);
     }
 
     private static String line(String what, long bytes) {
-        return String.format(Locale.ROOT, "  %-48s %,12d", what, Math.ceilDiv(bytes, MIB));
+        return String.format(Locale.ROOT, "  %-60s %,12d", what, Math.ceilDiv(bytes, MIB));
     }
 
     /** @throws TrainerException DoesNotFit with the table */
     void require() {
-        if (sum() * processes > there.bytes()) {
-            throw new TrainerException(
-                    ExitCode.DoesNotFit,
-                    "the model does not fit into memory; give the workers more, use more of them, or train fewer parts. "
-                            + table());
+        if (gpu.isPresent() && onGpu() > gpu.get().bytes()) {
+            throw refused("the model does not fit into the GPU's memory; use larger GPUs, or train fewer parts");
+        }
+        if (onHost() > there.bytes()) {
+            throw refused("the model does not fit into memory; give the workers more, or train fewer parts");
         }
         // While one is written the one before it is kept.
         if (checkpointBytes > freeDiskBytes) {
-            throw new TrainerException(
-                    ExitCode.DoesNotFit,
-                    "no checkpoint fits on the disk; enlarge the claim or delete what is not needed. " + table());
+            throw refused("no checkpoint fits on the disk; enlarge the claim or delete what is not needed");
         }
+    }
+
+    private TrainerException refused(String why) {
+        return new TrainerException(ExitCode.DoesNotFit, why + ". " + table());
     }
 }

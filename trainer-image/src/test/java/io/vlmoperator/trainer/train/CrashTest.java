@@ -24,7 +24,7 @@ import org.junit.jupiter.api.io.TempDir;
  * A process that dies at any change to the disk while it saves leaves a whole checkpoint, and the run goes on from it to the same
  * weights. Every change of one save is tried: the parts, the manifest, the deletion of the checkpoint that is kept no longer.
  */
-@Timeout(300)
+@Timeout(900)
 class CrashTest {
     private static final String SAVE = "step-%09d".formatted(3);
 
@@ -71,6 +71,7 @@ class CrashTest {
         assertThat(all.calls)
                 .as("the changes of one save: weights, tokenizer, manifest, and what retention deletes")
                 .anyMatch(call -> call.startsWith("write .rank-"))
+                .anyMatch(call -> call.startsWith("append .rank-"))
                 .anyMatch(call -> call.startsWith("rename rank-"))
                 .anyMatch(call -> call.startsWith("force .tokenizer"))
                 .anyMatch(call -> call.startsWith("publish manifest-"))
@@ -116,6 +117,38 @@ class CrashTest {
                 throw new Died();
             }
         };
+    }
+
+    @Test
+    void whicheverChangeFailsTheRunComesBackToTheSameWeights() throws IOException {
+        Third all = new Third();
+        TinyRun straight = tiny("straight", 1);
+        straight.faults = all::sees;
+        straight.train();
+        for (int k = 0; k < all.calls.size(); k++) {
+            String name = "fails-" + k;
+            String where = "change " + k + " of " + all.calls;
+            TinyRun broken = tiny(name, 1);
+            Third seen = new Third();
+            int failing = k;
+            broken.faults = (call, path) -> {
+                if (seen.sees(call, path) && seen.calls.size() == failing + 1) {
+                    throw new IOException("No space left on device");
+                }
+            };
+            assertThatThrownBy(broken::train)
+                    .as(where)
+                    .isInstanceOfSatisfying(
+                            TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.StorageFailed))
+                    .hasMessageContaining("no space left on the device");
+            for (RunFolder.Complete complete : RunFolder.at(broken.run()).complete()) {
+                assertThat(Verifier.problem(complete)).as(where).isEmpty();
+            }
+            TinyRun again = tiny(name, 2);
+            again.train();
+            assertThat(again.losses()).as(where).isEqualTo(straight.losses());
+            assertThat(again.weights()).as(where).isEqualTo(straight.weights());
+        }
     }
 
     @Test
