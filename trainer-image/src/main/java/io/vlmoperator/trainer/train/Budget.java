@@ -28,8 +28,7 @@ import java.util.Set;
  * @param checkpointBytes of one checkpoint of all workers
  * @param freeDiskBytes where checkpoints are written
  */
-record Budget(
-        List<Row> rows, Room there, Optional<Room> gpu, int processes, long checkpointBytes, long freeDiskBytes) {
+record Budget(List<Row> rows, Room there, Optional<Room> gpu, int processes, long checkpointBytes, long freeDiskBytes) {
     private static final long MIB = 1 << 20;
     private static final int FLOAT32 = 4;
     private static final int BFLOAT16 = 2;
@@ -172,8 +171,8 @@ record Budget(
         rows.stream()
                 .filter(row -> gpu.isEmpty() || !row.computed())
                 .forEach(row -> lines.add(line(row.what(), row.bytes())));
-        lines.add(line(
-                "together" + (processes == 1 ? "" : ", times " + processes + " processes of this pod"), onHost()));
+        lines.add(
+                line("together" + (processes == 1 ? "" : ", times " + processes + " processes of this pod"), onHost()));
         lines.add(
                 there.bytes() == Long.MAX_VALUE
                         ? "  how much is there is unknown"

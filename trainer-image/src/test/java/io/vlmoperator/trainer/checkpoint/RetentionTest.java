@@ -25,13 +25,12 @@ class RetentionTest {
         Map<Long, Double> losses = new TreeMap<>();
         int count = random.nextInt(12);
         for (int i = 0; i < count; i++) {
-            double loss =
-                    switch (random.nextInt(6)) {
-                        case 0 -> Double.NaN;
-                        case 1 -> Double.POSITIVE_INFINITY;
-                        case 2 -> 1.5; // several of the same
-                        default -> random.nextDouble() * 3;
-                    };
+            double loss = switch (random.nextInt(6)) {
+                case 0 -> Double.NaN;
+                case 1 -> Double.POSITIVE_INFINITY;
+                case 2 -> 1.5; // several of the same
+                default -> random.nextDouble() * 3;
+            };
             losses.put(1L + random.nextInt(200), loss);
         }
         return losses;

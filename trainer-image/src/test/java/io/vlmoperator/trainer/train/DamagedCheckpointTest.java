@@ -104,8 +104,13 @@ class DamagedCheckpointTest {
         all.put("size or digest", file(f -> f.put("bytes", -1)));
         all.put("size or digest of", file(f -> f.put("digest", "md5:00")));
         all.put("bytes: Cannot", file(f -> f.put("bytes", "many")));
-        all.put("twice", manifest(m -> m.withArray("files").add(m.withArray("files").get(0).deepCopy())));
-        all.put("it lists no tokenizer.json", manifest(m -> ((ArrayNode) m.get("files")).remove(m.get("files").size() - 1)));
+        all.put(
+                "twice",
+                manifest(m ->
+                        m.withArray("files").add(m.withArray("files").get(0).deepCopy())));
+        all.put(
+                "it lists no tokenizer.json",
+                manifest(m -> ((ArrayNode) m.get("files")).remove(m.get("files").size() - 1)));
         all.put("files: Cannot", manifest(m -> m.put("files", 3)));
         all.put("step: Cannot", manifest(m -> m.putObject("step")));
         all.put("is the manifest of step 3", manifest(m -> m.put("step", 3)));
@@ -113,11 +118,17 @@ class DamagedCheckpointTest {
         all.put("format version 9", manifest(m -> m.put("formatVersion", 9)));
         all.put("world, attempt", manifest(m -> m.put("world", 0)));
         all.put("model's sizes", manifest(m -> m.remove("model")));
-        all.put("no usable shape", manifest(m -> ((ObjectNode) m.get("parameters").get(0)).putArray("shape").add(-4)));
-        all.put("larger than any memory", manifest(m -> ((ObjectNode) m.get("parameters").get(0))
-                .putArray("shape")
-                .add(Long.MAX_VALUE)
-                .add(Long.MAX_VALUE)));
+        all.put(
+                "no usable shape",
+                manifest(m -> ((ObjectNode) m.get("parameters").get(0))
+                        .putArray("shape")
+                        .add(-4)));
+        all.put(
+                "larger than any memory",
+                manifest(m -> ((ObjectNode) m.get("parameters").get(0))
+                        .putArray("shape")
+                        .add(Long.MAX_VALUE)
+                        .add(Long.MAX_VALUE)));
         all.put("the parts hold", manifest(m -> m.withArray("parameters").remove(0)));
         all.put("unknown", manifest(m -> m.put("unknown", 1)));
         return all;

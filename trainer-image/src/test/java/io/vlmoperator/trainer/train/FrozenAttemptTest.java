@@ -65,8 +65,9 @@ class FrozenAttemptTest {
             assertThat(files(replacement.run()))
                     .as("no file has changed or gone")
                     .containsAllEntriesOf(before);
-            assertThat(run.complete()).isEqualTo(complete).allSatisfy(each -> assertThat(Verifier.problem(each))
-                    .isEmpty());
+            assertThat(run.complete())
+                    .isEqualTo(complete)
+                    .allSatisfy(each -> assertThat(Verifier.problem(each)).isEmpty());
         } finally {
             old.destroyForcibly().waitFor();
         }
@@ -75,7 +76,9 @@ class FrozenAttemptTest {
     private static void awaitSteps(Process process, Path metrics, int steps) throws IOException, InterruptedException {
         long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(200);
         while (!Files.exists(metrics) || Files.readAllLines(metrics).size() < steps) {
-            assertThat(process.isAlive()).as("the attempt has not ended by itself").isTrue();
+            assertThat(process.isAlive())
+                    .as("the attempt has not ended by itself")
+                    .isTrue();
             assertThat(System.nanoTime()).as("no step within 200 s").isLessThan(deadline);
             Thread.sleep(5);
         }
