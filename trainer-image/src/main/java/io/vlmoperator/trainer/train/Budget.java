@@ -112,8 +112,8 @@ record Budget(List<Row> rows, Room there, Optional<Room> gpu, int processes, lon
         if (shards) {
             // All are there at first; what is allocated after they have been divided takes their place.
             long later = share * (gpu.isPresent() ? 2 * FLOAT32 : 2 * FLOAT32 + STATE);
-            rows.add(new Row(
-                    "all trained weights while they are loaded", Math.max(0, trained * FLOAT32 - later), true));
+            rows.add(
+                    new Row("all trained weights while they are loaded", Math.max(0, trained * FLOAT32 - later), true));
         }
         if (frozen > 0) {
             rows.add(new Row(number(frozen) + " frozen weights x 4 B", frozen * FLOAT32, true));
@@ -212,6 +212,7 @@ record Budget(List<Row> rows, Room there, Optional<Room> gpu, int processes, lon
     }
 
     private TrainerException refused(String why) {
-        return new TrainerException(ExitCode.DoesNotFit, why + ". " + table());
+        // Last words are one line, and short.
+        return new TrainerException(ExitCode.DoesNotFit, why + ". " + table().replaceAll(" {3,}", ": "));
     }
 }
