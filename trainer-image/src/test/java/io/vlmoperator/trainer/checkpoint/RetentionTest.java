@@ -87,7 +87,7 @@ class RetentionTest {
             TreeSet<Long> complete = new TreeSet<>();
             TreeSet<Long> unfinished = new TreeSet<>();
             for (int i = random.nextInt(8); i > 0; i--) {
-                long step = 1 + random.nextInt(50);
+                long step = 1L + random.nextInt(50);
                 Path stepFolder = Files.createDirectories(run.stepFolder(step));
                 Files.writeString(stepFolder.resolve("rank-00000-of-00001-00001.safetensors"), "x");
                 if (random.nextBoolean()) {
