@@ -56,7 +56,7 @@ class GrowthTest {
             public Optional<ProgressAnswer.Command> takeCommand() {
                 long step = run.facts.step();
                 // Compilers, caches and the first saves are behind at three tenths.
-                if (held.isEmpty() && step >= STEPS * 3 / 10 || held.size() == 1 && step == STEPS - 1) {
+                if ((held.isEmpty() && step >= STEPS * 3 / 10) || (held.size() == 1 && step == STEPS - 1)) {
                     held.add(measure(step));
                 }
                 return Optional.empty();
