@@ -1,8 +1,8 @@
 package io.vlmoperator.trainer;
 
+import io.vlmoperator.trainer.storage.Buckets;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
-import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.PathMatcher;
@@ -10,13 +10,15 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
  * Turns {@code Location} strings of the API into paths: {@code pvc://CLAIM/path} through the folder that a claim is mounted at,
- * {@code file:///path} as it stands. Brace ranges ({@code {00000..01302}}) and {@code *} are for lists only ({@link #expand}).
+ * {@code file:///path} as it stands, {@code s3://bucket/key} through the bucket. Brace ranges ({@code {00000..01302}}) and {@code *} are for lists only ({@link #expand}).
  */
 public final class Locations {
     /** More files than this in one list is a mistake of the pattern. */
@@ -30,10 +32,32 @@ public final class Locations {
     /** Whether the folder behind a claim says something to the one who mounted it; a pod's says nothing. */
     private final boolean showsPaths;
 
-    private Locations(Function<String, Optional<Path>> claims, String howToMount, boolean showsPaths) {
+    private final Supplier<Buckets> buckets;
+
+    private Locations(
+            Function<String, Optional<Path>> claims, String howToMount, boolean showsPaths, Supplier<Buckets> buckets) {
         this.claims = claims;
         this.howToMount = howToMount;
         this.showsPaths = showsPaths;
+        this.buckets = buckets;
+    }
+
+    /** The same with these buckets. */
+    public Locations with(Buckets others) {
+        return new Locations(claims, howToMount, showsPaths, () -> others);
+    }
+
+    /** Made when the first location asks for them: most runs have none. */
+    private static Supplier<Buckets> bucketsOfTheEnvironment() {
+        AtomicReference<Buckets> made = new AtomicReference<>();
+        return () -> {
+            synchronized (made) {
+                if (made.get() == null) {
+                    made.set(Buckets.of(System.getenv()));
+                }
+                return made.get();
+            }
+        };
     }
 
     /** Every claim is a folder of that name under the root, as in a pod. */
@@ -41,13 +65,18 @@ public final class Locations {
         return new Locations(
                 claim -> Optional.of(mountRoot.resolve(claim)).filter(Files::isDirectory),
                 "is it mounted at " + mountRoot + "?",
-                false);
+                false,
+                bucketsOfTheEnvironment());
     }
 
     /** Each claim has a folder of its own, as with {@code vlm-trainer run --mount CLAIM=FOLDER}. */
     public static Locations of(Map<String, Path> folders) {
         Map<String, Path> copy = Map.copyOf(folders);
-        return new Locations(claim -> Optional.ofNullable(copy.get(claim)), "add --mount CLAIM=FOLDER for it", true);
+        return new Locations(
+                claim -> Optional.ofNullable(copy.get(claim)),
+                "add --mount CLAIM=FOLDER for it",
+                true,
+                bucketsOfTheEnvironment());
     }
 
     /**
@@ -91,8 +120,7 @@ public final class Locations {
 
     private Path path(String location) {
         if (location.startsWith("s3://")) {
-            throw TrainerException.configuration(
-                    location + ": this version reads no object storage; use pvc://CLAIM/path");
+            return withoutClimbing(buckets.get().path(location), location);
         }
         Path path;
         Matcher claim = CLAIM.matcher(location);
@@ -106,8 +134,12 @@ public final class Locations {
             path = Path.of(location.substring("file://".length()));
         } else {
             throw TrainerException.configuration(
-                    "'" + location + "' is no location; write pvc://CLAIM/path (or file:///path outside Kubernetes)");
+                    "'" + location + "' is no location; write pvc://CLAIM/path or s3://bucket/key (or file:///path outside Kubernetes)");
         }
+        return withoutClimbing(path, location);
+    }
+
+    private static Path withoutClimbing(Path path, String location) {
         for (Path part : path) {
             if (part.toString().equals("..")) {
                 throw TrainerException.configuration(location + ": '..' is not allowed in a location");
@@ -153,7 +185,7 @@ public final class Locations {
         for (char c : name.toCharArray()) {
             glob.append(c == '\u0001' ? "*" : "{}[]\\?".indexOf(c) >= 0 ? "\\" + c : String.valueOf(c));
         }
-        PathMatcher matcher = FileSystems.getDefault().getPathMatcher(glob.toString());
+        PathMatcher matcher = folder.getFileSystem().getPathMatcher(glob.toString());
         List<Path> found = new ArrayList<>();
         try (DirectoryStream<Path> entries = Files.newDirectoryStream(folder)) {
             for (Path entry : entries) {
@@ -176,8 +208,8 @@ public final class Locations {
         return found;
     }
 
-    /** A {@code file://} location of a path. */
+    /** The location of a path: {@code s3://} for object storage, {@code file://} for a file of this machine. */
     public static String fileLocation(Path path) {
-        return "file://" + path.toAbsolutePath().normalize();
+        return Buckets.isRemote(path) ? path.toAbsolutePath().normalize().toString() : "file://" + path.toAbsolutePath().normalize();
     }
 }

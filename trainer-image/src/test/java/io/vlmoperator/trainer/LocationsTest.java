@@ -49,7 +49,7 @@ class LocationsTest {
     @ParameterizedTest
     @CsvSource({
         "pvc://elsewhere/x,                 claim elsewhere is not here",
-        "s3://bucket/key,                   no object storage",
+        "s3:/bucket/key,                    is no location",
         "/abs/path,                         is no location",
         "pvc://d/a/../b,                    is not allowed in a location",
         "pvc://d/a/*.tar,                   one file or folder is wanted",

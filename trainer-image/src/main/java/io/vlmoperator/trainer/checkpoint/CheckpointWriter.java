@@ -8,6 +8,7 @@ import io.vlmoperator.trainer.model.Weights;
 import io.vlmoperator.trainer.op.DType;
 import io.vlmoperator.trainer.op.HostMemory;
 import io.vlmoperator.trainer.op.Scope;
+import io.vlmoperator.trainer.storage.Buckets;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
@@ -221,11 +222,15 @@ public final class CheckpointWriter {
         return Files.createDirectories(run.stepFolder(step));
     }
 
+    private static long freeMib(Path path) {
+        return Buckets.isRemote(path) ? 0 : path.toFile().getUsableSpace() >> 20;
+    }
+
     /** A storage error in one line, with the place and, for a full disk, how much room there is. */
     public static TrainerException failed(String what, Path path, IOException cause) {
         String reason = String.valueOf(cause.getMessage());
         if (reason.contains("No space left") || reason.contains("Disk quota exceeded")) {
-            long free = path.toFile().getUsableSpace() >> 20;
+            long free = freeMib(path);
             reason = "no space left on the device (" + free + " MiB free); enlarge the claim or keep fewer checkpoints";
         }
         return new TrainerException(ExitCode.StorageFailed, what + " " + path + ": " + reason, cause);

@@ -1,5 +1,6 @@
 package io.vlmoperator.trainer.checkpoint;
 
+import io.vlmoperator.trainer.storage.Buckets;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
@@ -74,6 +75,9 @@ public final class Durable {
 
     /** Forces a folder's entries to the disk. */
     static void force(Path folder) throws IOException {
+        if (Buckets.isRemote(folder)) {
+            return; // what a store has acknowledged is there
+        }
         try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
             channel.force(true);
         }

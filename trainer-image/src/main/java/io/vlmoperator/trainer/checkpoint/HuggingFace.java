@@ -284,7 +284,7 @@ public final class HuggingFace {
             throw new SafetensorsException(file, "longer than " + MAX_CONFIG_BYTES + " bytes");
         }
         try {
-            JsonNode json = new ObjectMapper().readTree(file.toFile());
+            JsonNode json = new ObjectMapper().readTree(Files.readAllBytes(file));
             require(file, json.isObject(), "is no JSON object");
             return json;
         } catch (JsonProcessingException e) {

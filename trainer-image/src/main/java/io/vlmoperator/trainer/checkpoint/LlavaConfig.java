@@ -3,6 +3,7 @@ package io.vlmoperator.trainer.checkpoint;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** The {@code config.json} of a LLaVA folder: what this project's model computes, and what is refused by name. */
@@ -11,7 +12,7 @@ final class LlavaConfig {
 
     static void requireSupported(Path folder) throws IOException {
         Path file = folder.resolve("config.json");
-        JsonNode json = new ObjectMapper().readTree(file.toFile());
+        JsonNode json = new ObjectMapper().readTree(Files.readAllBytes(file));
         require(file, json, "model_type", "llava", "");
         require(file, json, "vision_feature_layer", "-2", "-2");
         require(file, json, "vision_feature_select_strategy", "full", "default");

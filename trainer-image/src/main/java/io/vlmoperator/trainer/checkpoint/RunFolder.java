@@ -3,6 +3,7 @@ package io.vlmoperator.trainer.checkpoint;
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.trainer.Json;
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.storage.Buckets;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
@@ -142,6 +143,7 @@ public final class RunFolder {
         if (owner < attempt) {
             try {
                 Durable.create(file, Json.bytes(new FenceContent(attempt, job, time, accepted)));
+                Buckets.abortUploads(folder); // those of attempts that are gone, or will be told so
                 return new Fence(attempt);
             } catch (FileAlreadyExistsException e) {
                 owner = attempt;

@@ -168,7 +168,7 @@ public final class Safetensors implements AutoCloseable {
         }
         JsonNode map;
         try {
-            map = JSON.readTree(index.toFile()).path("weight_map");
+            map = JSON.readTree(Files.readAllBytes(index)).path("weight_map");
         } catch (JsonProcessingException e) {
             throw new SafetensorsException(index, "not JSON: " + e.getOriginalMessage(), e);
         }

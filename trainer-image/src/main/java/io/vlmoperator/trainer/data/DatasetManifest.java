@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.vlmoperator.api.run.DatasetSummary;
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.storage.Buckets;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -74,7 +75,7 @@ public record DatasetManifest(
             if (Files.size(file) > MAX_BYTES) {
                 throw TrainerException.configuration(file + " is larger than 1 GiB");
             }
-            DatasetManifest manifest = JSON.readValue(file.toFile(), DatasetManifest.class);
+            DatasetManifest manifest = JSON.readValue(Files.readAllBytes(file), DatasetManifest.class);
             if (manifest.formatVersion != FORMAT_VERSION) {
                 throw TrainerException.configuration(file + " has format version " + manifest.formatVersion
                         + "; this trainer reads " + FORMAT_VERSION + "; make the Dataset again or use a newer trainer");
@@ -96,7 +97,7 @@ public record DatasetManifest(
     void publish(Path folder) {
         Storage.publish(
                 folder.resolve(FILE),
-                temporary -> JSON.writerWithDefaultPrettyPrinter().writeValue(temporary.toFile(), this));
+                temporary -> JSON.writerWithDefaultPrettyPrinter().writeValue(Buckets.local(temporary).toFile(), this));
     }
 
     static String json(Object value) {

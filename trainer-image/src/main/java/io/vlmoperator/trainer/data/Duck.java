@@ -2,6 +2,7 @@ package io.vlmoperator.trainer.data;
 
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.storage.Buckets;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.DriverManager;
@@ -44,7 +45,7 @@ final class Duck implements AutoCloseable {
         settings.setProperty("threads", "2");
         settings.setProperty("autoinstall_known_extensions", "false");
         settings.setProperty("autoload_known_extensions", "false");
-        settings.setProperty("temp_directory", spill.toString());
+        settings.setProperty("temp_directory", Buckets.local(spill).toString());
         try {
             return new Duck((DuckDBConnection) DriverManager.getConnection("jdbc:duckdb:", settings));
         } catch (SQLException e) {
@@ -67,8 +68,9 @@ final class Duck implements AutoCloseable {
         return "'" + text.replace("'", "''") + "'";
     }
 
+    /** The name of a file, or of a copy on this machine of what lies in object storage. */
     static String quote(Path path) {
-        return quote(path.toString());
+        return quote(Buckets.local(path).toString());
     }
 
     /** Disk and file errors are the storage's; others are ours. */

@@ -41,7 +41,7 @@ final class ImageFolder {
             throw new RejectedException(RejectReason.ImageMissing, folder.get() + " does not exist");
         }
         try {
-            Path real = root.resolve(path).toRealPath();
+            Path real = root.resolve(name).toRealPath();
             if (!real.startsWith(root)) {
                 throw new RejectedException(
                         RejectReason.UnsafeImagePath, IndexRow.cut(name) + " is a link that leads out of the folder");

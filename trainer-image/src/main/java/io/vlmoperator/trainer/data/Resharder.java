@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.storage.Buckets;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -122,7 +123,7 @@ final class Resharder {
         Stats stats = new Stats(
                 dataset, Digests.ofFile(tar), Files.size(tar), samples, images[0], tokens[0], first, end - first);
         Storage.publish(
-                statsFile, temporary -> JSON.writerWithDefaultPrettyPrinter().writeValue(temporary.toFile(), stats));
+                statsFile, temporary -> JSON.writerWithDefaultPrettyPrinter().writeValue(Buckets.local(temporary).toFile(), stats));
     }
 
     private static boolean isWritten(Path tar, Path statsFile, String dataset, int first, int end) throws IOException {
@@ -130,7 +131,7 @@ final class Resharder {
             return false;
         }
         try {
-            Stats stats = JSON.readValue(statsFile.toFile(), Stats.class);
+            Stats stats = JSON.readValue(Files.readAllBytes(statsFile), Stats.class);
             return dataset.equals(stats.dataset())
                     && stats.bytes() == Files.size(tar)
                     && stats.firstRow() == first

@@ -151,14 +151,14 @@ record Shard(
                 "source " + name + " names nothing; use webDataset, urlList, conversations or interleaved");
     }
 
-    /** {@code pvc://CLAIM} of a location. */
+    /** {@code pvc://CLAIM} or {@code s3://BUCKET} of a location: both are six letters and a name. */
     private static String claim(String location) {
         int slash = location.indexOf('/', "pvc://".length());
         return slash < 0 ? location : location.substring(0, slash);
     }
 
     private static Path root(String location, Locations locations) {
-        return location.startsWith("pvc://") ? locations.resolve(claim(location)) : Path.of("/");
+        return location.startsWith("file:") ? Path.of("/") : locations.resolve(claim(location));
     }
 
     /** A link may not lead out of the claim. */

@@ -66,7 +66,7 @@ final class RunFiles {
             return List.of();
         }
         try {
-            Document document = json.readValue(file.toFile(), Document.class);
+            Document document = json.readValue(Files.readAllBytes(file), Document.class);
             return document.formatVersion() == FORMAT && document.finished() != null ? document.finished() : List.of();
         } catch (JsonProcessingException e) {
             // Published by rename, so it is foreign or damaged: the scores are computed again.
@@ -122,7 +122,7 @@ final class RunFiles {
     }
 
     private static void publish(Path file, Content content) {
-        Path temporary = file.resolveSibling(file.getFileName() + ".tmp");
+        Path temporary = file.resolveSibling("." + file.getFileName() + ".tmp");
         try {
             try (BufferedWriter out = Files.newBufferedWriter(temporary)) {
                 content.writeTo(out);

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vlmoperator.trainer.Json;
+import io.vlmoperator.trainer.storage.Buckets;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -40,6 +41,10 @@ public final class MetricsFile implements AutoCloseable {
         try {
             channel.position(keep);
             OwnFile.publish(own, file);
+            if (Buckets.isRemote(file)) {
+                channel.close(); // an object does not follow a renamed file: it is opened again, and uploaded as it grows
+                channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+            }
             return new MetricsFile(channel);
         } catch (IOException e) {
             channel.close();
