@@ -39,7 +39,7 @@ final class ApiReference {
                 (`crds/crds`): a spec that breaks one is refused when it is applied, with what to write instead.
 
                 A spec is frozen but for `suspend`, `ttlSecondsAfterFinished`, `failure`, `workers`, `evaluate` and `checkpoints.keep`: to change anything else, create a
-                new resource. A location is `pvc://CLAIM/path` (or `s3://bucket/key`, not built yet; `vlm-trainer run` also reads `file:///path`); where a list of files is
+                new resource. A location is `pvc://CLAIM/path` or `s3://bucket/key` (`vlm-trainer run` also reads `file:///path`); where a list of files is
                 read, `*` and ranges such as `{00000..01302}` are allowed. A resource is named by at most 40 lower-case letters, digits and `-`, beginning with a letter.
 
                 """);

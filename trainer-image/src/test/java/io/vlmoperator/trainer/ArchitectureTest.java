@@ -34,6 +34,14 @@ class ArchitectureTest {
             .resideInAPackage("org.bytedeco..");
 
     @ArchTest
+    static final ArchRule OBJECT_STORAGE_IS_SEEN_IN_ONE_PACKAGE = noClasses()
+            .that()
+            .resideOutsideOfPackage("io.vlmoperator.trainer.storage..")
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("software.amazon..");
+
+    @ArchTest
     static final ArchRule THE_MODEL_KNOWS_ONLY_THE_OPERATORS = classes()
             .that()
             .resideInAPackage("io.vlmoperator.trainer.model..")

@@ -112,7 +112,6 @@ public final class SpecChecks {
         select("spec.select.not", spec.select().not());
         pods("spec.workers", spec.workers().env(), spec.workers().tolerations());
         require(!spec.failure().trainingOnly(), "spec.failure", Messages.GUARDS);
-        built(spec);
     }
 
     private void select(String path, List<Select.Rule> rules) {
@@ -133,7 +132,6 @@ public final class SpecChecks {
         }
         require(spec.batch().groupByLength() == null, "spec.batch.groupByLength", Messages.GROUP_BY_LENGTH);
         training(spec, Messages.MICRO_SIZE);
-        built(spec);
     }
 
     private void sft(SFTJobSpec spec) {
@@ -142,7 +140,6 @@ public final class SpecChecks {
         reference("spec.from.pretrainJob", from.pretrainJob());
         reference("spec.from.sftJob", from.sftJob());
         training(spec, Messages.MICRO_SIZE_SFT);
-        built(spec);
     }
 
     private void eval(EvalJobSpec spec) {
@@ -157,7 +154,6 @@ public final class SpecChecks {
         workers("spec.workers", spec.workers());
         require(!spec.failure().trainingOnly(), "spec.failure", Messages.GUARDS);
         NotBuilt.eval(spec).forEach(problems::add);
-        built(spec);
     }
 
     private void training(TrainingSpec spec, String microSizeMessage) {
@@ -276,11 +272,6 @@ public final class SpecChecks {
                     path,
                     Messages.STEP);
         }
-    }
-
-    /** Last of all, so that what is wrong in any case is said first. */
-    private void built(Record spec) {
-        NotBuilt.locations("spec", spec).forEach(problems::add);
     }
 
     private void square(String path, int tokensPerImage) {

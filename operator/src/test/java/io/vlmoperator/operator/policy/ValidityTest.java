@@ -18,14 +18,21 @@ class ValidityTest {
         assertThat(Validity.check(subject(yaml).work())).isEmpty();
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {DATASET, PRETRAIN, SFT, EVAL})
+    void objectStorageIsALocationLikeAnother(String yaml) {
+        assertThat(Validity.check(subject(yaml.replace("pvc://", "s3://")).work())).isEmpty();
+    }
+
     @Test
     void whatIsNotBuiltIsNamedWithWhatToWriteInstead() {
-        assertThat(PRETRAIN).contains("pvc://");
-        assertThat(Validity.check(subject(PRETRAIN.replace("pvc://", "s3://")).work()))
+        String endpoint = "checkpoint: {endpoint: \"http://server:8000/v1\"}";
+        String eval = EVAL.replace("checkpoint: {sftJob: {name: emoji}}", endpoint);
+        assertThat(Validity.check(subject(eval).work()))
                 .hasValueSatisfying(blocked -> {
                     assertThat(blocked.reason()).isEqualTo(Reason.InvalidSpec);
                     assertThat(blocked.needsPerson()).isTrue();
-                    assertThat(blocked.message()).contains("spec.output.location", "not built yet", "pvc://CLAIM/path");
+                    assertThat(blocked.message()).contains("spec.checkpoint.endpoint", "not built yet");
                 });
     }
 }

@@ -293,7 +293,6 @@ class DatasetBuilderTest {
                 data.resolve("a.tar"),
                 new Tar().sample("a", TestData.png(8, 8, 1), "x").bytes());
         assertFails(TestData.captions("pvc://data/b.tar", 64, 9), ExitCode.InvalidData, "b.tar", "does not exist");
-        assertFails(TestData.captions("s3://data/b.tar", 64, 9), ExitCode.InvalidConfiguration, "s3://");
         assertFails(TestData.captions("pvc://data/a.tar", 9, 9), ExitCode.InvalidConfiguration, "holds no image");
         Files.createSymbolicLink(data.resolve("out.tar"), Files.write(root.resolve("secret.tar"), new byte[1024]));
         assertFails(TestData.captions("pvc://data/out.tar", 64, 9), ExitCode.InvalidConfiguration, "leads out");

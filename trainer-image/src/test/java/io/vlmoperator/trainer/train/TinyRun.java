@@ -46,6 +46,7 @@ final class TinyRun {
     Poison poison = Poison.NONE;
     String optimizer = "{\"learningRate\":0.01}";
     String normalization = "Tokens";
+    Locations locations = Locations.of(Map.of());
     Faults faults = Faults.NONE;
     Progress progress = Progress.NONE;
     final StopSignal stop = new StopSignal();
@@ -72,7 +73,7 @@ final class TinyRun {
                 "optimizer":OPTIMIZER,"schedule":{"warmupRatio":0.1,"stopAfter":{"steps":STEPS}},
                 "loss":{"normalization":"NORM"},"precision":"Float32","output":{"location":"file://ROOT/run"},
                 "checkpoints":{"everySteps":EVERY,"keep":{"last":2,"best":{"count":1,"metric":{"loss":{}}}}},
-                "failure":FAILURE}""".replace("ROOT", root.toString())
+                "failure":FAILURE}""".replace("file://ROOT", Locations.fileLocation(root))
                 .replace("INNER", Integer.toString(intermediateSize))
                 .replace("MICRO", Integer.toString(microSize))
                 .replace("STEPS", Integer.toString(steps))
@@ -106,7 +107,7 @@ final class TinyRun {
         String spec = """
                 {"from":{"location":"file://ROOT/run"},"model":{"projector":{"tokensPerImage":4},"train":["Projector"]},
                 "data":[{"dataset":"made-up"}],"batch":{"globalSize":8,"microSize":2,"contextLength":32},
-                "schedule":{"stopAfter":{"steps":3}},"precision":"Float32","output":{"location":"file://ROOT/sft"}}""".replace("ROOT", root.toString());
+                "schedule":{"stopAfter":{"steps":3}},"precision":"Float32","output":{"location":"file://ROOT/sft"}}""".replace("file://ROOT", Locations.fileLocation(root));
         return new FrozenJob(
                 1,
                 Kind.SFTJob,
@@ -121,7 +122,7 @@ final class TinyRun {
                 Json.read(spec.getBytes(StandardCharsets.UTF_8), SFTJobSpec.class),
                 null,
                 List.of(),
-                new FrozenJob.ResolvedCheckpoint("file://" + root + "/run", null, null));
+                new FrozenJob.ResolvedCheckpoint(Locations.fileLocation(root) + "/run", null, null));
     }
 
     void train() throws IOException {
@@ -135,7 +136,7 @@ final class TinyRun {
         })) {
             new Trainer(new Trainer.Context(
                             job,
-                            Locations.of(Map.of()),
+                            locations,
                             communicator,
                             (j, model, tokenizer) -> new MadeUp(
                                     model.projector().tokensPerImage(),
