@@ -134,7 +134,8 @@ public final class Locations {
             path = Path.of(location.substring("file://".length()));
         } else {
             throw TrainerException.configuration(
-                    "'" + location + "' is no location; write pvc://CLAIM/path or s3://bucket/key (or file:///path outside Kubernetes)");
+                    "'" + location
+                            + "' is no location; write pvc://CLAIM/path or s3://bucket/key (or file:///path outside Kubernetes)");
         }
         return withoutClimbing(path, location);
     }
@@ -210,6 +211,8 @@ public final class Locations {
 
     /** The location of a path: {@code s3://} for object storage, {@code file://} for a file of this machine. */
     public static String fileLocation(Path path) {
-        return Buckets.isRemote(path) ? path.toAbsolutePath().normalize().toString() : "file://" + path.toAbsolutePath().normalize();
+        return Buckets.isRemote(path)
+                ? path.toAbsolutePath().normalize().toString()
+                : "file://" + path.toAbsolutePath().normalize();
     }
 }

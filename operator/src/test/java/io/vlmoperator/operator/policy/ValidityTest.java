@@ -21,18 +21,18 @@ class ValidityTest {
     @ParameterizedTest
     @ValueSource(strings = {DATASET, PRETRAIN, SFT, EVAL})
     void objectStorageIsALocationLikeAnother(String yaml) {
-        assertThat(Validity.check(subject(yaml.replace("pvc://", "s3://")).work())).isEmpty();
+        assertThat(Validity.check(subject(yaml.replace("pvc://", "s3://")).work()))
+                .isEmpty();
     }
 
     @Test
     void whatIsNotBuiltIsNamedWithWhatToWriteInstead() {
         String endpoint = "checkpoint: {endpoint: \"http://server:8000/v1\"}";
         String eval = EVAL.replace("checkpoint: {sftJob: {name: emoji}}", endpoint);
-        assertThat(Validity.check(subject(eval).work()))
-                .hasValueSatisfying(blocked -> {
-                    assertThat(blocked.reason()).isEqualTo(Reason.InvalidSpec);
-                    assertThat(blocked.needsPerson()).isTrue();
-                    assertThat(blocked.message()).contains("spec.checkpoint.endpoint", "not built yet");
-                });
+        assertThat(Validity.check(subject(eval).work())).hasValueSatisfying(blocked -> {
+            assertThat(blocked.reason()).isEqualTo(Reason.InvalidSpec);
+            assertThat(blocked.needsPerson()).isTrue();
+            assertThat(blocked.message()).contains("spec.checkpoint.endpoint", "not built yet");
+        });
     }
 }

@@ -97,7 +97,8 @@ public record DatasetManifest(
     void publish(Path folder) {
         Storage.publish(
                 folder.resolve(FILE),
-                temporary -> JSON.writerWithDefaultPrettyPrinter().writeValue(Buckets.local(temporary).toFile(), this));
+                temporary -> JSON.writerWithDefaultPrettyPrinter()
+                        .writeValue(Buckets.local(temporary).toFile(), this));
     }
 
     static String json(Object value) {

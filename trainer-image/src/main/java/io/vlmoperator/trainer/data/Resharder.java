@@ -123,7 +123,9 @@ final class Resharder {
         Stats stats = new Stats(
                 dataset, Digests.ofFile(tar), Files.size(tar), samples, images[0], tokens[0], first, end - first);
         Storage.publish(
-                statsFile, temporary -> JSON.writerWithDefaultPrettyPrinter().writeValue(Buckets.local(temporary).toFile(), stats));
+                statsFile,
+                temporary -> JSON.writerWithDefaultPrettyPrinter()
+                        .writeValue(Buckets.local(temporary).toFile(), stats));
     }
 
     private static boolean isWritten(Path tar, Path statsFile, String dataset, int first, int end) throws IOException {

@@ -42,7 +42,8 @@ public final class MetricsFile implements AutoCloseable {
             channel.position(keep);
             OwnFile.publish(own, file);
             if (Buckets.isRemote(file)) {
-                channel.close(); // an object does not follow a renamed file: it is opened again, and uploaded as it grows
+                channel.close(); // an object does not follow a renamed file: it is opened again, and uploaded as it
+                // grows
                 channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
             }
             return new MetricsFile(channel);

@@ -38,8 +38,8 @@ public final class TensorBoardFile implements AutoCloseable {
         OwnFile.takeOver(folder, "events.out.tfevents.");
         Path file = folder.resolve("events.out.tfevents.%010d.attempt-%05d".formatted((long) wallSeconds, attempt));
         Files.deleteIfExists(file);
-        TensorBoardFile board = new TensorBoardFile(
-                FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.APPEND));
+        TensorBoardFile board =
+                new TensorBoardFile(FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.APPEND));
         Message version = event(wallSeconds, 0);
         version.bytes(3, "brain.Event:2".getBytes(StandardCharsets.UTF_8));
         board.record(version.toByteArray());

@@ -35,17 +35,17 @@ public final class Buckets {
      * @throws TrainerException InvalidConfiguration, or StorageFailed when the cache's folder can't be made
      */
     public static Buckets of(Map<String, String> environment) {
-        Path folder = Path.of(
-                environment.getOrDefault(CACHE, Path.of(System.getProperty("java.io.tmpdir"), "vlm-cache").toString()));
+        Path folder = Path.of(environment.getOrDefault(
+                CACHE,
+                Path.of(System.getProperty("java.io.tmpdir"), "vlm-cache").toString()));
         String mib = environment.getOrDefault(CACHE_MIB, "");
         if (!mib.matches("\\d{0,9}")) {
             throw TrainerException.configuration(CACHE_MIB + "='" + mib + "' is no number of MiB");
         }
         try {
             Files.createDirectories(folder);
-            long bound = mib.isEmpty()
-                    ? Files.getFileStore(folder).getUsableSpace() / 5 * 4
-                    : Long.parseLong(mib) << 20;
+            long bound =
+                    mib.isEmpty() ? Files.getFileStore(folder).getUsableSpace() / 5 * 4 : Long.parseLong(mib) << 20;
             return of(new S3Store(environment), folder, bound, GROWTH);
         } catch (IOException e) {
             throw TrainerException.storage("can't use " + folder + " for copies of objects (" + CACHE + "): " + e, e);

@@ -94,7 +94,8 @@ final class Cache {
     private static String name(ObjectStore.Info object) {
         String last = object.name().key().substring(object.name().key().lastIndexOf('/') + 1);
         String plain = last.replaceAll("[^A-Za-z0-9._-]", "_");
-        byte[] identity = (object.name() + "\n" + object.etag() + "\n" + object.size()).getBytes(StandardCharsets.UTF_8);
+        byte[] identity =
+                (object.name() + "\n" + object.etag() + "\n" + object.size()).getBytes(StandardCharsets.UTF_8);
         // The ending stays: readers tell forms of files by it.
         return HexFormat.of().formatHex(Json.sha256().digest(identity), 0, 16) + "-"
                 + plain.substring(Math.max(0, plain.length() - 80));
@@ -130,7 +131,8 @@ final class Cache {
                 }
             }
             Files.writeString(
-                    file.resolveSibling(file.getFileName() + SUM), HexFormat.of().formatHex(sha256.digest()));
+                    file.resolveSibling(file.getFileName() + SUM),
+                    HexFormat.of().formatHex(sha256.digest()));
             Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         } finally {
             Files.deleteIfExists(part);
@@ -150,7 +152,9 @@ final class Cache {
                 }
                 try {
                     Entry entry = new Entry(
-                            file, Files.size(file), Files.getLastModifiedTime(file).toInstant());
+                            file,
+                            Files.size(file),
+                            Files.getLastModifiedTime(file).toInstant());
                     entries.add(entry);
                     sum += entry.size();
                 } catch (NoSuchFileException e) {

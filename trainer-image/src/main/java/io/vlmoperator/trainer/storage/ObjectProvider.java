@@ -136,7 +136,8 @@ final class ObjectProvider extends FileSystemProvider {
         Path file = Files.createTempFile(uploads, "", "");
         try {
             if (there.isPresent() && !empty) {
-                try (InputStream in = new ObjectInput(store, there.get(), 0, there.get().size())) {
+                try (InputStream in =
+                        new ObjectInput(store, there.get(), 0, there.get().size())) {
                     Files.copy(in, file, StandardCopyOption.REPLACE_EXISTING);
                 }
             }
@@ -282,8 +283,7 @@ final class ObjectProvider extends FileSystemProvider {
         List<Path> files;
         try (Stream<Path> all = Files.walk(local)) {
             files = all.filter(Files::isRegularFile)
-                    .sorted(Comparator.<Path, Boolean>comparing(
-                                    f -> f.equals(local.resolve(LAST)))
+                    .sorted(Comparator.<Path, Boolean>comparing(f -> f.equals(local.resolve(LAST)))
                             .thenComparing(Comparator.naturalOrder()))
                     .toList();
         }
@@ -318,9 +318,12 @@ final class ObjectProvider extends FileSystemProvider {
             upload(local(from), to, condition(options));
             Scratch.delete(local(from));
         } else {
-            copy(from, to, List.of(options).contains(StandardCopyOption.REPLACE_EXISTING)
-                    ? new CopyOption[] {StandardCopyOption.REPLACE_EXISTING}
-                    : new CopyOption[0]);
+            copy(
+                    from,
+                    to,
+                    List.of(options).contains(StandardCopyOption.REPLACE_EXISTING)
+                            ? new CopyOption[] {StandardCopyOption.REPLACE_EXISTING}
+                            : new CopyOption[0]);
             store.delete(name(from));
         }
     }

@@ -10,7 +10,12 @@ import software.amazon.awssdk.core.exception.SdkException;
 /** What an error of the SDK means, for a person. */
 final class S3Errors {
     private static final Set<String> UNKNOWN_KEYS = Set.of(
-            "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "InvalidSecurity", "AuthorizationHeaderMalformed");
+            "InvalidAccessKeyId",
+            "SignatureDoesNotMatch",
+            "InvalidToken",
+            "ExpiredToken",
+            "InvalidSecurity",
+            "AuthorizationHeaderMalformed");
 
     static final String RIGHTS =
             "ListBucket, GetObject, PutObject, DeleteObject, AbortMultipartUpload and ListBucketMultipartUploads are needed";
@@ -43,7 +48,11 @@ final class S3Errors {
 
     /** @param doing such as "can't read" */
     IOException of(String doing, ObjectName name, SdkException e) {
-        String message = Optional.ofNullable(e.getMessage()).orElse(e.toString()).lines().findFirst().orElse("");
+        String message = Optional.ofNullable(e.getMessage())
+                .orElse(e.toString())
+                .lines()
+                .findFirst()
+                .orElse("");
         String code = code(e);
         int status = status(e);
         String what = doing + " " + name + ": ";
@@ -79,6 +88,7 @@ final class S3Errors {
             return new StoreException(
                     what + "the region is not known; set AWS_REGION in the Secret of secretRef", true, e);
         }
-        return new StoreException(what + (code.isEmpty() ? "" : code + ", ") + message + " (at " + endpoint + ")", false, e);
+        return new StoreException(
+                what + (code.isEmpty() ? "" : code + ", ") + message + " (at " + endpoint + ")", false, e);
     }
 }

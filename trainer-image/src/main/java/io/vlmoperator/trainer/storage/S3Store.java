@@ -50,7 +50,10 @@ public final class S3Store implements ObjectStore {
 
     /** @param environment where {@code AWS_ENDPOINT_URL}, {@code AWS_ENDPOINT_URL_S3} and {@code AWS_REGION} are looked for */
     public S3Store(Map<String, String> environment) {
-        this(client(endpoint(environment), environment), endpoint(environment).map(URI::toString).orElse("Amazon S3"), PART);
+        this(
+                client(endpoint(environment), environment),
+                endpoint(environment).map(URI::toString).orElse("Amazon S3"),
+                PART);
     }
 
     S3Store(S3Client client, String endpoint, long part) {
@@ -117,8 +120,7 @@ public final class S3Store implements ObjectStore {
                     .ifMatch(object.etag()));
         } catch (SdkException e) {
             if (S3Errors.isRefusedCondition(e)) {
-                throw new StoreException(
-                        name + " changed while it was read; let its writer finish first", true, e);
+                throw new StoreException(name + " changed while it was read; let its writer finish first", true, e);
             }
             throw errors.of("can't read", name, e);
         }
@@ -134,7 +136,9 @@ public final class S3Store implements ObjectStore {
             if (S3Errors.isRefusedCondition(e)) {
                 // The answer to a write may get lost; when it is tried again, it finds itself.
                 Optional<Info> there = find(name);
-                if (there.isPresent() && there.get().size() == size && isContent(there.get().etag(), file, size)) {
+                if (there.isPresent()
+                        && there.get().size() == size
+                        && isContent(there.get().etag(), file, size)) {
                     return there.get();
                 }
                 FileAlreadyExistsException refused = new FileAlreadyExistsException(name.toString());
@@ -183,10 +187,7 @@ public final class S3Store implements ObjectStore {
         try {
             List<CompletedPart> parts = parts(name, file, size, each, upload);
             String etag = client.completeMultipartUpload(r -> {
-                        r.bucket(name.bucket())
-                                .key(name.key())
-                                .uploadId(upload)
-                                .multipartUpload(m -> m.parts(parts));
+                        r.bucket(name.bucket()).key(name.key()).uploadId(upload).multipartUpload(m -> m.parts(parts));
                         switch (condition) {
                             case Always any -> {}
                             case IfAbsent any -> r.ifNoneMatch("*");
@@ -267,8 +268,8 @@ public final class S3Store implements ObjectStore {
                         .continuationToken(from));
                 page.contents().stream()
                         .filter(o -> !o.key().equals(prefix)) // some tools make an empty object of a folder's name
-                        .forEach(o -> objects.add(
-                                new Info(new ObjectName(folder.bucket(), o.key()), o.size(), o.eTag(), o.lastModified())));
+                        .forEach(o -> objects.add(new Info(
+                                new ObjectName(folder.bucket(), o.key()), o.size(), o.eTag(), o.lastModified())));
                 page.commonPrefixes().forEach(p -> folders.add(p.prefix()));
                 token = Boolean.TRUE.equals(page.isTruncated()) ? page.nextContinuationToken() : null;
                 if (limit > 1 && objects.size() + folders.size() > limit) {

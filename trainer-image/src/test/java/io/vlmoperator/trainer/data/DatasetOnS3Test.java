@@ -6,8 +6,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.vlmoperator.api.run.DatasetSummary;
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.api.spec.DatasetSpec;
-import io.vlmoperator.api.spec.Select;
 import io.vlmoperator.api.spec.SFTJobSpec.Template;
+import io.vlmoperator.api.spec.Select;
 import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.data.TestData.Tar;
@@ -47,10 +47,7 @@ class DatasetOnS3Test {
     private static DatasetSummary build(Path place, Locations locations) throws IOException {
         String at = Locations.fileLocation(place);
         DatasetSpec plain = TestData.captions(at + "/tars/{0..1}.tar", 64, 4);
-        Select select = new Select(
-                null,
-                null,
-                List.of(new Select.Rule(new Select.UidList(at + "/lists/*.txt"), null)));
+        Select select = new Select(null, null, List.of(new Select.Rule(new Select.UidList(at + "/lists/*.txt"), null)));
         DatasetSpec spec = new DatasetSpec(
                 plain.sources(),
                 select,
@@ -91,7 +88,8 @@ class DatasetOnS3Test {
                 SampleView view = SampleView.open(place.resolve("out"), locations, tokenizer, Template.ChatML)) {
             return Stream.iterate(0L, n -> n < view.size(), n -> n + 1)
                     .map(n -> view.sample(n, 16))
-                    .map(s -> s.uid() + " " + s.row() + " " + s.position() + " " + s.text().textTokens() + " "
+                    .map(s -> s.uid() + " " + s.row() + " " + s.position() + " "
+                            + s.text().textTokens() + " "
                             + Digests.short128(s.images().getFirst()))
                     .toList();
         }
@@ -113,7 +111,9 @@ class DatasetOnS3Test {
         assertThat(summary.rows()).isEqualTo(expected.rows());
         assertThat(summary.tokens()).isEqualTo(expected.tokens());
         assertThat(summary.rejected()).isEqualTo(expected.rejected());
-        assertThat(shown(bucket, locations)).hasSize(22).extracting(s -> s.substring(s.indexOf(' ')))
+        assertThat(shown(bucket, locations))
+                .hasSize(22)
+                .extracting(s -> s.substring(s.indexOf(' ')))
                 .containsExactlyInAnyOrderElementsOf(shown(disk, locations).stream()
                         .map(s -> s.substring(s.indexOf(' ')))
                         .toList());
@@ -125,7 +125,8 @@ class DatasetOnS3Test {
         FileTime made = Files.getLastModifiedTime(bucket.resolve("out").resolve(DatasetManifest.FILE));
         Buckets others = server.buckets(folder.resolve("other-cache"));
         Path again = others.path("s3://data/ccs");
-        assertThat(build(again, TestData.locations(folder).with(others)).digest()).isEqualTo(summary.digest());
+        assertThat(build(again, TestData.locations(folder).with(others)).digest())
+                .isEqualTo(summary.digest());
         assertThat(Files.getLastModifiedTime(again.resolve("out").resolve(DatasetManifest.FILE)))
                 .isEqualTo(made);
     }

@@ -121,7 +121,8 @@ class BucketsTest {
             }
             assertThat(channel.read(ByteBuffer.allocate(1), content.length)).isEqualTo(-1);
             try (Arena arena = Arena.ofConfined()) {
-                assertThat(channel.map(MapMode.READ_ONLY, 0, content.length, arena).toArray(ValueLayout.JAVA_BYTE))
+                assertThat(channel.map(MapMode.READ_ONLY, 0, content.length, arena)
+                                .toArray(ValueLayout.JAVA_BYTE))
                         .isEqualTo(content);
             }
         }
