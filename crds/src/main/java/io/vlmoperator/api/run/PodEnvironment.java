@@ -26,10 +26,13 @@ public final class PodEnvironment {
     public static final String NODES = "VLM_NODES";
     /** Whole CPUs of the container's limit; absent without a limit. The trainer starts so many threads for arithmetic at most. */
     public static final String CPUS = "VLM_CPUS";
+    /** Folder for copies of objects and for what is on its way to object storage; absent where a job has no {@code s3://} location. */
+    public static final String CACHE = "VLM_CACHE";
     /** Set by the Job controller: index of the pod, the node rank. */
     public static final String COMPLETION_INDEX = "JOB_COMPLETION_INDEX";
 
     public static final String DEFAULT_MOUNT_ROOT = "/mnt";
+    public static final String DEFAULT_CACHE = "/cache";
     public static final String DEFAULT_TERMINATION_LOG = "/dev/termination-log";
     public static final int RENDEZVOUS_PORT = 29400;
 

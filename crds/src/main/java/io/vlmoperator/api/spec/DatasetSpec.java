@@ -77,7 +77,12 @@ public record DatasetSpec(
                 "The resource is deleted so many seconds after it ended; data in storage stays. Missing: never. May be changed.")
         @Min(0)
         @Max(Integer.MAX_VALUE)
-        Integer ttlSecondsAfterFinished) {
+        Integer ttlSecondsAfterFinished,
+
+        @JsonPropertyDescription(
+                "Files that are brought into storage before the sources are read: data, tokenizers, models.")
+        @Size(max = 64)
+        List<Fetch> fetch) {
     public DatasetSpec {
         sources = Defaults.copy(sources);
         select = Defaults.or(select, Select.ALL);
@@ -85,6 +90,31 @@ public record DatasetSpec(
         workers = Defaults.or(workers, new DataWorkers(null, null, null, null, null));
         failure = Defaults.or(failure, Failure.DEFAULT);
         suspend = Defaults.or(suspend, false);
+        fetch = Defaults.copy(fetch);
+    }
+
+    /** A Dataset of what lies in storage already. */
+    public DatasetSpec(
+            List<Source> sources,
+            Select select,
+            Reject reject,
+            Pack pack,
+            Output output,
+            DataWorkers workers,
+            Failure failure,
+            Boolean suspend,
+            Integer ttlSecondsAfterFinished) {
+        this(
+                sources,
+                select,
+                reject,
+                pack,
+                output,
+                workers,
+                failure,
+                suspend,
+                ttlSecondsAfterFinished,
+                List.of());
     }
 
     /** Where the index and the plan are written. */

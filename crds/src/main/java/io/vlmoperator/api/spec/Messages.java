@@ -43,6 +43,7 @@ final class Messages {
             "keep.best.metric.benchmark must name a benchmark and a protocol that evaluate.benchmarks has";
     static final String FROM_FORM = "give exactly one of pretrainJob, sftJob and location";
     static final String CHECKPOINT_FORM = "give exactly one of pretrainJob, sftJob, location and endpoint";
+    static final String FETCH_FORM = "give exactly one of huggingFace, urls and folder";
     static final String STEP = "step goes with select: Step: give both or neither";
     static final String GUARDS = "nonFinite and lossSpike are for PretrainJob and SFTJob: leave them out";
     static final String MIN_NODES = "minNodes can't exceed nodes";

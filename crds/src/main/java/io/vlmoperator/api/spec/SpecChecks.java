@@ -50,6 +50,11 @@ public final class SpecChecks {
         return new SpecChecks(where).run(spec, checks -> checks.eval(spec));
     }
 
+    /** Problems of one entry of {@code fetch}. */
+    public static List<Problem> check(Fetch fetch, Where where) {
+        return new SpecChecks(where).run(fetch, checks -> checks.fetch("spec", fetch));
+    }
+
     /** Whether a resource may be called so. */
     public static List<Problem> checkName(String name) {
         return name != null && name.length() <= 40 && name.matches(Patterns.RESOURCE_NAME)
@@ -76,6 +81,7 @@ public final class SpecChecks {
                     path,
                     Messages.SOURCE_FORM);
         });
+        each("spec.fetch", spec.fetch(), this::fetch);
         long conversations =
                 spec.sources().stream().filter(s -> s.conversations() != null).count();
         long documents =
@@ -112,6 +118,10 @@ public final class SpecChecks {
         select("spec.select.not", spec.select().not());
         pods("spec.workers", spec.workers().env(), spec.workers().tolerations());
         require(!spec.failure().trainingOnly(), "spec.failure", Messages.GUARDS);
+    }
+
+    private void fetch(String path, Fetch fetch) {
+        require(1 == given(fetch.huggingFace(), fetch.urls(), fetch.folder()), path, Messages.FETCH_FORM);
     }
 
     private void select(String path, List<Select.Rule> rules) {

@@ -150,6 +150,9 @@ final class PodModel {
         // After the user's: a later entry of the same name wins.
         env.add(value(PodEnvironment.JOB_FILE, JOB_FOLDER + "/" + FrozenJob.FILE));
         env.add(value(PodEnvironment.MOUNT_ROOT, PodEnvironment.DEFAULT_MOUNT_ROOT));
+        if (Volumes.hasObjects(job)) {
+            env.add(value(PodEnvironment.CACHE, PodEnvironment.DEFAULT_CACHE));
+        }
         env.add(value(PodEnvironment.TERMINATION_LOG, PodEnvironment.DEFAULT_TERMINATION_LOG));
         if (job.nodes() > 1) {
             env.add(value(
@@ -245,6 +248,13 @@ final class PodModel {
                         .withSizeLimit(new Quantity(size))
                         .endEmptyDir()
                         .build()));
+        if (Volumes.hasObjects(job)) {
+            volumes.add(new VolumeBuilder()
+                    .withName("cache")
+                    .withNewEmptyDir()
+                    .endEmptyDir()
+                    .build());
+        }
         var claims = claims();
         int number = 0;
         for (var claim : claims.keySet()) {
@@ -269,6 +279,9 @@ final class PodModel {
         mounts.add(mount("ca", CA_FOLDER, true));
         mounts.add(mount("token", TOKEN_FOLDER, true));
         sharedMemory().ifPresent(size -> mounts.add(mount("shared-memory", "/dev/shm", false)));
+        if (Volumes.hasObjects(job)) {
+            mounts.add(mount("cache", PodEnvironment.DEFAULT_CACHE, false));
+        }
         int number = 0;
         for (var claim : claims().entrySet()) {
             var path = PodEnvironment.DEFAULT_MOUNT_ROOT + "/" + claim.getKey();

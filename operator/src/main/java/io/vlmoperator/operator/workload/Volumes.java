@@ -9,7 +9,8 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
 
-/** Which claims a frozen job needs, and which of them it writes: every location in it is read, its output is written. */
+/** Which claims a frozen job needs, and which of them it writes: every location in it is read; its output, and what it fetches to,
+ * is written. */
 public final class Volumes {
     private static final Pattern CLAIM =
             Pattern.compile("pvc://([a-z0-9](?:[-a-z0-9.]*[a-z0-9])?)(?:/.*)?", Pattern.DOTALL);
@@ -22,7 +23,15 @@ public final class Volumes {
         collect(StatusCodec.json().valueToTree(job), claims);
         more.forEach(location -> add(location, claims));
         claim(output).ifPresent(claim -> claims.put(claim, false));
+        if (job.dataset() != null) {
+            job.dataset().fetch().forEach(fetch -> claim(fetch.to()).ifPresent(claim -> claims.put(claim, false)));
+        }
         return claims;
+    }
+
+    /** Whether any location of the job lies in object storage: such pods get a folder for copies. */
+    static boolean hasObjects(FrozenJob job) {
+        return StatusCodec.json().valueToTree(job).toString().contains("\"s3://");
     }
 
     private static void collect(JsonNode node, Map<String, Boolean> claims) {

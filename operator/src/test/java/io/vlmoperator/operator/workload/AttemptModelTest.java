@@ -198,4 +198,39 @@ class AttemptModelTest {
         var container = job.getSpec().getTemplate().getSpec().getContainers().getFirst();
         assertThat(container.getEnvFrom().getFirst().getSecretRef().getName()).isEqualTo("s3-credentials");
     }
+
+    @Test
+    void objectStorageNeedsAFolderForCopies() {
+        var pod = model(PRETRAIN.replace("pvc://runs/emoji", "s3://bucket/run"))
+                .job()
+                .getSpec()
+                .getTemplate()
+                .getSpec();
+        assertThat(pod.getVolumes()).anyMatch(v -> v.getName().equals("cache") && v.getEmptyDir() != null);
+        assertThat(pod.getContainers().getFirst().getVolumeMounts())
+                .anyMatch(m -> m.getName().equals("cache") && m.getMountPath().equals("/cache"));
+        assertThat(pod.getContainers().getFirst().getEnv())
+                .anyMatch(e -> e.getName().equals("VLM_CACHE") && e.getValue().equals("/cache"));
+        assertThat(model(PRETRAIN).job().getSpec().getTemplate().getSpec().getVolumes())
+                .noneMatch(v -> v.getName().equals("cache"));
+    }
+
+    @Test
+    void whatIsFetchedToIsMountedForWriting() {
+        var dataset = DATASET.replace(
+                "sources:", "fetch: [{to: \"pvc://tars/emoji\", folder: {location: \"s3://bucket/emoji\"}}]\n  sources:");
+        var mounts = model(dataset)
+                .job()
+                .getSpec()
+                .getTemplate()
+                .getSpec()
+                .getContainers()
+                .getFirst()
+                .getVolumeMounts();
+        assertThat(mounts)
+                .filteredOn(mount -> mount.getMountPath().equals("/mnt/tars"))
+                .singleElement()
+                .extracting(VolumeMount::getReadOnly)
+                .isNull();
+    }
 }

@@ -116,7 +116,7 @@ record Shard(
         String folder = output.replaceFirst("/+$", "") + "/downloads/" + name + "/";
         int number = 0;
         for (Path list : locations.expand(urls.location())) {
-            long rows = UrlDownload.rows(urls, list, locations.resolve(folder + ".spill-urls"));
+            long rows = UrlDownload.rows(urls, list, locations.resolve(folder).resolve(".spill-urls"));
             for (long first = 0; first < rows; first += UrlDownload.ROWS, number++) {
                 String location = folder + "%08d.tar".formatted(number);
                 Path tar = locations.resolve(location);

@@ -33,6 +33,10 @@ public final class Main {
               data show DATASET --tokenizer DIR [--sample N] [--images DIR] [--image-size N] [--template ChatML|PaperCompatible]
                                               a sample of a finished Dataset as the model sees it: text, tokens, which of them are
                                               targets; its images are written to a folder
+              data fetch TO (--repository NAME [--revision R] [--kind Model|Dataset] | --url URL --sha256 HEX [--name N] | --folder LOCATION)
+                         [--files PATTERN]...
+                                              brings a revision of a Hugging Face repository (HF_TOKEN, HF_ENDPOINT), a file or a folder
+                                              of storage to the folder TO; ended anywhere, it goes on where it was
               data score DATASET --scorer DIR [--metric NAME]... [--threads N] [--part I/N]
                                               asks a filter model (a run folder, a checkpoint or an imported model) about the captions of
                                               a finished Dataset: one Parquet file of scores per tar; without --metric SemanticUnderstanding
@@ -70,7 +74,7 @@ public final class Main {
               bench-data pack|select N        index, plan, order or selection of N made-up samples (see make bench-pack, bench-select)
               --version, --help
 
-            A location pvc://CLAIM/path lies under the folder of --mount CLAIM=FOLDER (in a pod under /mnt/CLAIM).
+            A location is pvc://CLAIM/path or s3://bucket/key; pvc://CLAIM/path lies under the folder of --mount CLAIM=FOLDER (in a pod under /mnt/CLAIM).
             Exit codes: 0 done, 64 configuration, 65 data, 66 storage, 67 does not fit, 70 internal error, 80 not finite, 143 terminated,
             160 saved before the end, 161 collective too late, 162 peer lost, 163 step too late, 164 a newer attempt owns the run.
             """;
@@ -125,9 +129,11 @@ public final class Main {
                 case "export" -> ModelCommands.export(rest, out);
                 case "import" -> ModelCommands.imports(rest, out);
                 case "data" ->
-                    !rest.isEmpty() && rest.getFirst().equals("score")
-                            ? DataScoreCommand.run(rest, environment, out)
-                            : new DataCommand(rest, environment, out).run();
+                    switch (rest.isEmpty() ? "" : rest.getFirst()) {
+                        case "fetch" -> FetchCommand.run(rest, environment, out);
+                        case "score" -> DataScoreCommand.run(rest, environment, out);
+                        default -> new DataCommand(rest, environment, out).run();
+                    };
                 case "verify" -> verify(rest, out);
                 case "check" -> Check.run(rest, out);
                 case "bench-step" -> StepBench.run(rest, out);

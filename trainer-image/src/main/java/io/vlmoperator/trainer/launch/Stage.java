@@ -13,6 +13,7 @@ import io.vlmoperator.trainer.data.DatasetBuilder;
 import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.eval.CaptionFilter;
 import io.vlmoperator.trainer.eval.EvalStage;
+import io.vlmoperator.trainer.fetch.Fetches;
 import io.vlmoperator.trainer.metric.Progress;
 import io.vlmoperator.trainer.op.Torch;
 import io.vlmoperator.trainer.train.RunFacts;
@@ -121,6 +122,9 @@ record Stage(
     }
 
     private Made dataset() {
+        if (!job.dataset().fetch().isEmpty()) {
+            FetchStage.run(job.dataset().fetch(), Fetches.of(locations, System.getenv(), log), index);
+        }
         AtomicLong shards = new AtomicLong(1);
         Optional<DatasetSummary> summary = new DatasetBuilder(
                         job.dataset(),

@@ -1,5 +1,6 @@
 package io.vlmoperator.trainer.storage;
 
+import io.vlmoperator.api.run.PodEnvironment;
 import io.vlmoperator.trainer.TrainerException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -14,7 +15,7 @@ import java.util.regex.Pattern;
 /** The way from {@code s3://bucket/key} to paths, and what the rest of the trainer must know about such paths. */
 public final class Buckets {
     /** Folder of the copies that are made of objects; default: {@code vlm-cache} in Java's folder for temporary files. */
-    public static final String CACHE = "VLM_CACHE";
+    public static final String CACHE = PodEnvironment.CACHE;
 
     /** Bound of that folder; default: four fifths of the room there is. */
     public static final String CACHE_MIB = "VLM_CACHE_MIB";
@@ -88,7 +89,12 @@ public final class Buckets {
             ObjectFileSystem before = known.putIfAbsent(parts.group(1), fresh);
             files = before == null ? fresh : before;
         }
-        return files.getPath(rest);
+        Path path = files.getPath(rest);
+        if (((ObjectPath) path).isScratch()) {
+            throw TrainerException.configuration(
+                    location + ": a name in a bucket that begins with a dot is a temporary file here; choose another");
+        }
+        return path;
     }
 
     /** Whether a path leads to an object store. */

@@ -69,7 +69,7 @@ final class RangeChannel extends ObjectChannel {
         if (!isOpen()) {
             throw new ClosedChannelException();
         }
-        if (mode != MapMode.READ_ONLY) {
+        if (!mode.equals(MapMode.READ_ONLY)) {
             throw new NonWritableChannelException();
         }
         return FileChannel.open(cache.file(store, object));

@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileChannel.MapMode;
@@ -159,13 +160,13 @@ class BucketsTest {
         Path file = root.resolve("metrics.jsonl");
         Files.writeString(file, "one\n");
         try (FileChannel mine = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.APPEND)) {
-            mine.write(ByteBuffer.wrap("two\n".getBytes()));
+            mine.write(ByteBuffer.wrap("two\n".getBytes(StandardCharsets.UTF_8)));
             await(file, "one\ntwo\n");
-            mine.write(ByteBuffer.wrap("three\n".getBytes()));
+            mine.write(ByteBuffer.wrap("three\n".getBytes(StandardCharsets.UTF_8)));
             await(file, "one\ntwo\nthree\n");
 
             Files.writeString(file, "another attempt's\n");
-            mine.write(ByteBuffer.wrap("four\n".getBytes()));
+            mine.write(ByteBuffer.wrap("four\n".getBytes(StandardCharsets.UTF_8)));
         }
         assertThat(Files.readString(file)).isEqualTo("another attempt's\n");
     }
@@ -249,6 +250,7 @@ class BucketsTest {
                 Duration.ofSeconds(1));
         assertConfiguration(wrong, "s3://data/x", "not accepted", "AWS_SECRET_ACCESS_KEY");
         assertConfiguration(buckets, "s3://UPPER/x", "no location");
+        assertConfiguration(buckets, "s3://data/a/.hidden/b", "begins with a dot");
     }
 
     private static void assertConfiguration(Buckets buckets, String location, String... words) {
