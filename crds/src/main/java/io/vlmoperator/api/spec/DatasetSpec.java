@@ -104,17 +104,7 @@ public record DatasetSpec(
             Failure failure,
             Boolean suspend,
             Integer ttlSecondsAfterFinished) {
-        this(
-                sources,
-                select,
-                reject,
-                pack,
-                output,
-                workers,
-                failure,
-                suspend,
-                ttlSecondsAfterFinished,
-                List.of());
+        this(sources, select, reject, pack, output, workers, failure, suspend, ttlSecondsAfterFinished, List.of());
     }
 
     /** Where the index and the plan are written. */

@@ -1,6 +1,5 @@
 package io.vlmoperator.api.spec;
 
-import java.util.ArrayList;
 import java.util.List;
 
 /** Features that the API has and the program does not have yet: refused by name, never ignored. */

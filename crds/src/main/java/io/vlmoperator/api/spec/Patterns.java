@@ -40,8 +40,7 @@ public final class Patterns {
     public static final String QUANTITY =
             "^([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,3})?$";
     public static final String URL = "^https?://[^\\x00-\\x20\\x22\\x27<>\\\\]+$";
-    public static final String REPOSITORY =
-            "^[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*)?$";
+    public static final String REPOSITORY = "^[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*)?$";
     public static final String REVISION = "^[A-Za-z0-9][A-Za-z0-9_./-]*$";
     public static final String SHA256 = "^[0-9a-fA-F]{64}$";
     public static final String COLUMN = "^[A-Za-z_][-A-Za-z0-9_. ]*$";

@@ -218,7 +218,8 @@ class AttemptModelTest {
     @Test
     void whatIsFetchedToIsMountedForWriting() {
         var dataset = DATASET.replace(
-                "sources:", "fetch: [{to: \"pvc://tars/emoji\", folder: {location: \"s3://bucket/emoji\"}}]\n  sources:");
+                "sources:",
+                "fetch: [{to: \"pvc://tars/emoji\", folder: {location: \"s3://bucket/emoji\"}}]\n  sources:");
         var mounts = model(dataset)
                 .job()
                 .getSpec()
