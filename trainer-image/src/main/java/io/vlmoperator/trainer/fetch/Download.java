@@ -85,7 +85,8 @@ record Download(RemoteFile file, Path target, Rules rules, LongConsumer bytes) {
                         Files.deleteIfExists(part);
                         bytes.accept(-now);
                     }
-                    // What had come before may have been damaged, or of another content: once, everything is asked for again.
+                    // What had come before may have been damaged, or of another content: once, everything is asked for
+                    // again.
                     if (e.code() != io.vlmoperator.api.run.ExitCode.InvalidData || afresh) {
                         throw e;
                     }
@@ -137,9 +138,11 @@ record Download(RemoteFile file, Path target, Rules rules, LongConsumer bytes) {
             long limit = file.size().isPresent()
                     ? file.size().getAsLong()
                     : body.total().orElse(Long.MAX_VALUE);
-            if (file.size().isPresent() && body.total().isPresent() && body.total().getAsLong() != limit) {
-                throw FetchException.data(file.origin() + " has " + body.total().getAsLong() + " bytes, " + limit
-                        + " were announced");
+            if (file.size().isPresent()
+                    && body.total().isPresent()
+                    && body.total().getAsLong() != limit) {
+                throw FetchException.data(
+                        file.origin() + " has " + body.total().getAsLong() + " bytes, " + limit + " were announced");
             }
             byte[] piece = new byte[PIECE];
             for (int n = read(body.in(), piece, at); n > 0; n = read(body.in(), piece, at)) {

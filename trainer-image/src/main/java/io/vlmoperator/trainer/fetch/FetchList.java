@@ -60,10 +60,12 @@ record FetchList(String source, List<RemoteFile> files) {
         Set<String> names = new HashSet<>();
         for (RemoteFile file : files) {
             if (!isSafe(file.name())) {
-                throw FetchException.data(source + ": '" + Http.cut(file.name()) + "' is no name of a file in a folder");
+                throw FetchException.data(
+                        source + ": '" + Http.cut(file.name()) + "' is no name of a file in a folder");
             }
             if (!names.add(file.name())) {
-                throw FetchException.configuration(source + ": two files would be called " + file.name() + "; give names");
+                throw FetchException.configuration(
+                        source + ": two files would be called " + file.name() + "; give names");
             }
         }
         return new FetchList(source, List.copyOf(files));
@@ -156,7 +158,8 @@ record FetchList(String source, List<RemoteFile> files) {
     }
 
     private static RemoteFile stored(Path file, String name, BasicFileAttributes attributes) {
-        String tag = Buckets.isRemote(file) ? String.valueOf(attributes.fileKey()).replace("\"", "") : "";
+        String tag =
+                Buckets.isRemote(file) ? String.valueOf(attributes.fileKey()).replace("\"", "") : "";
         Optional<Digest> digest =
                 tag.matches("[0-9a-f]{32}") ? Optional.of(new Digest(Digest.Kind.MD5, tag)) : Optional.empty();
         OptionalLong size = OptionalLong.of(attributes.size());

@@ -74,9 +74,8 @@ public final class Fetches {
             Download.Rules rules,
             Consumer<String> log) {
         String endpoint = environment.getOrDefault("HF_ENDPOINT", "").strip().replaceFirst("/+$", "");
-        Optional<String> token = Optional.of(
-                        environment.getOrDefault("HF_TOKEN", "").strip())
-                .filter(text -> !text.isEmpty());
+        Optional<String> token =
+                Optional.of(environment.getOrDefault("HF_TOKEN", "").strip()).filter(text -> !text.isEmpty());
         if (token.isPresent() && token.get().chars().anyMatch(c -> c <= ' ' || c > '~')) {
             throw TrainerException.configuration("HF_TOKEN has characters that no token has");
         }
@@ -173,9 +172,7 @@ public final class Fetches {
         Files.createDirectories(folder);
         // Until it is complete again, nobody may take the folder for complete.
         Files.deleteIfExists(folder.resolve(LIST));
-        long total = list.files().stream()
-                .mapToLong(f -> f.size().orElse(0))
-                .sum();
+        long total = list.files().stream().mapToLong(f -> f.size().orElse(0)).sum();
         Said said = new Said(list.files().size(), total);
         List<Item> items = new ArrayList<>();
         ExecutorService threads = Executors.newFixedThreadPool(AT_ONCE);

@@ -34,8 +34,7 @@ final class FetchStage {
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new TrainerException(
-                    ExitCode.Terminated, "stopped while pod 0 was fetching to " + fetch.to(), e);
+            throw new TrainerException(ExitCode.Terminated, "stopped while pod 0 was fetching to " + fetch.to(), e);
         }
     }
 }

@@ -93,9 +93,12 @@ class HalfFilesTest {
             int way = random.nextInt(5);
             String name = way + "-" + random.nextInt(3);
             byte[] content = content(random);
-            whole.computeIfAbsent("s3://bucket/folder/" + name, n -> new ArrayList<>()).add(content);
-            whole.computeIfAbsent("s3://bucket/folder/" + name + "/a", n -> new ArrayList<>()).add(content);
-            whole.computeIfAbsent("s3://bucket/folder/" + name + "/config.json", n -> new ArrayList<>()).add(content);
+            whole.computeIfAbsent("s3://bucket/folder/" + name, n -> new ArrayList<>())
+                    .add(content);
+            whole.computeIfAbsent("s3://bucket/folder/" + name + "/a", n -> new ArrayList<>())
+                    .add(content);
+            whole.computeIfAbsent("s3://bucket/folder/" + name + "/config.json", n -> new ArrayList<>())
+                    .add(content);
             store.fail(random.nextInt(5), When.values()[random.nextInt(3)]);
             try {
                 write(way, folder.resolve(name), content);
@@ -103,9 +106,10 @@ class HalfFilesTest {
                 assertThat(e.getMessage()).isNotEmpty();
             }
             store.fail(-1, When.BEFORE);
-            store.contents().forEach((object, there) -> assertThat(whole.get(object))
-                    .as("%s after %d ways", object, whole.size())
-                    .anySatisfy(known -> assertThat(there).isEqualTo(known)));
+            store.contents()
+                    .forEach((object, there) -> assertThat(whole.get(object))
+                            .as("%s after %d ways", object, whole.size())
+                            .anySatisfy(known -> assertThat(there).isEqualTo(known)));
         }
         assertThat(store.contents()).isNotEmpty();
     }
@@ -156,7 +160,9 @@ class HalfFilesTest {
                 assertThat(e.getMessage()).as("call %d %s", failing, when).isNotEmpty();
             }
             store.fail(-1, When.BEFORE);
-            store.contents().forEach((object, content) -> assertThat(files).as("call %d", failing).containsKey(object));
+            store.contents()
+                    .forEach((object, content) ->
+                            assertThat(files).as("call %d", failing).containsKey(object));
             DatasetSummary summary = build(store, name + "-again");
             assertThat(summary.digest()).as("call %d %s", failing, when).isEqualTo(expected.digest());
             assertThat(store.contents().keySet()).isEqualTo(files.keySet());

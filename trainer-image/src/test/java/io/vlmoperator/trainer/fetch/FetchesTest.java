@@ -87,8 +87,8 @@ class FetchesTest {
         for (String name : List.of("config.json", "model.safetensors", "sub folder/a b.txt")) {
             assertThat(Files.readAllBytes(to().resolve(name))).as(name).isEqualTo(hub.files.get(name));
         }
-        assertThat(names(to())).containsExactlyInAnyOrder(
-                "config.json", "model.safetensors", "sub folder/a b.txt", Fetches.LIST);
+        assertThat(names(to()))
+                .containsExactlyInAnyOrder("config.json", "model.safetensors", "sub folder/a b.txt", Fetches.LIST);
     }
 
     private static List<String> names(Path folder) throws IOException {
@@ -100,11 +100,10 @@ class FetchesTest {
     }
 
     private void assertFails(Fetch fetch, ExitCode code, String... words) {
-        assertThatThrownBy(() -> fetches().bring(fetch))
-                .isInstanceOfSatisfying(TrainerException.class, e -> {
-                    assertThat(e.code()).as(e.getMessage()).isEqualTo(code);
-                    assertThat(e.getMessage()).contains(words);
-                });
+        assertThatThrownBy(() -> fetches().bring(fetch)).isInstanceOfSatisfying(TrainerException.class, e -> {
+            assertThat(e.code()).as(e.getMessage()).isEqualTo(code);
+            assertThat(e.getMessage()).contains(words);
+        });
         assertThat(to().resolve(Fetches.LIST)).doesNotExist();
     }
 
@@ -138,7 +137,9 @@ class FetchesTest {
         hub.token = "hf_secret";
         fetches("HF_TOKEN", " hf_secret\n").bring(repository(null));
         assertWhole();
-        assertThat(hub.seen).filteredOn(s -> s.server().equals("hub")).allMatch(s -> "Bearer hf_secret".equals(s.authorization()));
+        assertThat(hub.seen)
+                .filteredOn(s -> s.server().equals("hub"))
+                .allMatch(s -> "Bearer hf_secret".equals(s.authorization()));
         assertThat(hub.seen)
                 .filteredOn(s -> s.server().equals("content"))
                 .isNotEmpty()
@@ -278,7 +279,8 @@ class FetchesTest {
     @Test
     void redirectsEnd() {
         hub.atHub = exchange -> {
-            exchange.getResponseHeaders().add("Location", exchange.getRequestURI().toString());
+            exchange.getResponseHeaders()
+                    .add("Location", exchange.getRequestURI().toString());
             exchange.sendResponseHeaders(302, -1);
             return true;
         };
@@ -304,7 +306,11 @@ class FetchesTest {
 
         Files.delete(to().resolve("data.bin"));
         Files.delete(to().resolve(Fetches.LIST));
-        assertFails(url("other".getBytes(StandardCharsets.UTF_8), sha256), ExitCode.InvalidData, "not what was announced", sha256);
+        assertFails(
+                url("other".getBytes(StandardCharsets.UTF_8), sha256),
+                ExitCode.InvalidData,
+                "not what was announced",
+                sha256);
         assertThat(to().resolve("data.bin")).doesNotExist();
     }
 
@@ -316,8 +322,7 @@ class FetchesTest {
             Locations locations = Locations.of(Map.of()).with(buckets);
             Fetches fetches = Fetches.of(locations, Map.of("HF_ENDPOINT", hub.endpoint()), HTTP, RULES, line -> {});
             String bucket = "s3://models/tiny";
-            fetches.bring(new Fetch(
-                    bucket, new Fetch.HuggingFace(HubServer.REPOSITORY, null, null, null), null, null));
+            fetches.bring(new Fetch(bucket, new Fetch.HuggingFace(HubServer.REPOSITORY, null, null, null), null, null));
             assertThat(Files.readAllBytes(buckets.path(bucket).resolve("model.safetensors")))
                     .isEqualTo(hub.files.get("model.safetensors"));
 

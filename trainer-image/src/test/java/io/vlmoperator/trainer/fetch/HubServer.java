@@ -75,7 +75,8 @@ final class HubServer implements AutoCloseable {
     }
 
     String endpoint() {
-        return "http://" + hub.getAddress().getAddress().getHostAddress() + ":" + hub.getAddress().getPort();
+        return "http://" + hub.getAddress().getAddress().getHostAddress() + ":"
+                + hub.getAddress().getPort();
     }
 
     private String contentEndpoint() {
@@ -87,7 +88,8 @@ final class HubServer implements AutoCloseable {
         if (atHub.answers(exchange)) {
             return;
         }
-        if (!token.isEmpty() && !("Bearer " + token).equals(exchange.getRequestHeaders().getFirst("Authorization"))) {
+        if (!token.isEmpty()
+                && !("Bearer " + token).equals(exchange.getRequestHeaders().getFirst("Authorization"))) {
             refuse(exchange, 401, "GatedRepo", "Access to model " + REPOSITORY + " is restricted.");
             return;
         }

@@ -121,12 +121,11 @@ public final class FailingStore implements ObjectStore {
             throw new IOException("the upload broke off");
         }
         Stored before = objects.get(name);
-        boolean allowed =
-                switch (condition) {
-                    case Always any -> true;
-                    case IfAbsent any -> before == null;
-                    case IfUnchanged same -> before != null && before.etag().equals(same.etag());
-                };
+        boolean allowed = switch (condition) {
+            case Always any -> true;
+            case IfAbsent any -> before == null;
+            case IfUnchanged same -> before != null && before.etag().equals(same.etag());
+        };
         if (!allowed) {
             throw new FileAlreadyExistsException(name.toString());
         }
