@@ -81,7 +81,7 @@ public record DatasetSpec(
 
         @JsonPropertyDescription(
                 "Files that are brought into storage before the sources are read: data, tokenizers, models.")
-        @Size(max = 64)
+        @Size(max = 16)
         List<Fetch> fetch) {
     public DatasetSpec {
         sources = Defaults.copy(sources);

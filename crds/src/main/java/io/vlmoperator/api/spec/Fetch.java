@@ -23,7 +23,7 @@ public record Fetch(
                 "A revision of a Hugging Face repository. A token comes as HF_TOKEN from the Secret of output.secretRef.")
         HuggingFace huggingFace,
 
-        @JsonPropertyDescription("Single files.") @Size(min = 1, max = 256)
+        @JsonPropertyDescription("Single files.") @Size(min = 1, max = 64)
         List<Url> urls,
 
         @JsonPropertyDescription("Another folder of storage, such as an S3 prefix.")
