@@ -11,6 +11,8 @@ import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.vlmoperator.api.resource.Api;
 import io.vlmoperator.api.resource.Dataset;
+import io.vlmoperator.api.status.Checkpoint;
+import io.vlmoperator.api.status.Progress;
 import io.vlmoperator.api.run.FrozenJob;
 import io.vlmoperator.api.run.Kind;
 import io.vlmoperator.operator.model.AttemptJob;
@@ -102,7 +104,7 @@ public final class Engine {
      */
     public Optional<Duration> reconcile(
             Subject cached, String resourceVersion, Collection<Job> jobs, Collection<Pod> pods) {
-        var subject = statuses.newest(cached, resourceVersion);
+        var subject = told(statuses.newest(cached, resourceVersion));
         var observed = observe(subject, jobs, pods);
         var digest = retryDigest(subject.work());
         var plan = Planner.decide(subject, observed, digest);
@@ -129,6 +131,27 @@ public final class Engine {
         });
         var again = plan.again().map(at -> Duration.between(clock.instant(), at));
         return sooner.or(() -> again).map(wait -> wait.compareTo(SHORTEST_WAIT) < 0 ? SHORTEST_WAIT : wait);
+    }
+
+    /**
+     * A checkpoint that another replica was told of wakes this one by the neighbours' cache, and status changes wake it by no other: so it
+     * is read there, where the reconciler's own cache may not have it yet.
+     */
+    private Subject told(Subject subject) {
+        return neighbours
+                .find(subject.kind(), subject.namespace(), subject.name())
+                .filter(seen -> seen.uid().equals(subject.uid()) && toldStep(seen) > toldStep(subject))
+                .map(seen ->
+                        Subjects.withStatus(subject, StatusWriter.withProgress(subject.status(), seen.status())))
+                .orElse(subject);
+    }
+
+    private static long toldStep(Subject subject) {
+        return subject.status()
+                .progress()
+                .map(Progress::checkpoint)
+                .map(Checkpoint::step)
+                .orElse(-1L);
     }
 
     private Observed observe(Subject subject, Collection<Job> jobs, Collection<Pod> pods) {

@@ -77,7 +77,8 @@ public final class StatusWriter {
         }
     }
 
-    private static RunStatus withProgress(RunStatus s, RunStatus from) {
+    /** The one with the other's progress. */
+    static RunStatus withProgress(RunStatus s, RunStatus from) {
         return new RunStatus(
                 s.phase(),
                 s.observedGeneration(),
