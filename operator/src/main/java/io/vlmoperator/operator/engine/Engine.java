@@ -11,10 +11,10 @@ import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.vlmoperator.api.resource.Api;
 import io.vlmoperator.api.resource.Dataset;
-import io.vlmoperator.api.status.Checkpoint;
-import io.vlmoperator.api.status.Progress;
 import io.vlmoperator.api.run.FrozenJob;
 import io.vlmoperator.api.run.Kind;
+import io.vlmoperator.api.status.Checkpoint;
+import io.vlmoperator.api.status.Progress;
 import io.vlmoperator.operator.model.AttemptJob;
 import io.vlmoperator.operator.model.Observed;
 import io.vlmoperator.operator.model.Resolution;
@@ -141,8 +141,7 @@ public final class Engine {
         return neighbours
                 .find(subject.kind(), subject.namespace(), subject.name())
                 .filter(seen -> seen.uid().equals(subject.uid()) && toldStep(seen) > toldStep(subject))
-                .map(seen ->
-                        Subjects.withStatus(subject, StatusWriter.withProgress(subject.status(), seen.status())))
+                .map(seen -> Subjects.withStatus(subject, StatusWriter.withProgress(subject.status(), seen.status())))
                 .orElse(subject);
     }
 
