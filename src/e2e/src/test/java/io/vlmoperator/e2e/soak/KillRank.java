@@ -4,11 +4,19 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/** {@code kill -9} of one rank or both, twenty times in one run, while it trains and while it saves. */
+/** {@code kill -9} of one rank or both, up to twenty times in one run, while it trains and while it saves. */
 final class KillRank implements Scenario {
     private static final int KILLS = 20;
-    /** So many steps beyond the last checkpoint at most: the run shall last for all kills. */
-    private static final int AHEAD = 5;
+    /**
+     * So many steps beyond the newest checkpoint at most. Beyond {@link Lab#EVERY}, so that the run gets on and later saves are struck
+     * too, and near it, so that it lasts for most of the kills.
+     */
+    private static final int AHEAD = 9;
+
+    /** How long after a step's line the signal is sent, at most, in milliseconds: a save of this model takes about as long. */
+    private static final int PAUSE_SAVING = 150;
+
+    private static final int PAUSE = 30;
 
     private static final int KILLED = 137;
     private static final int PEER_LOST = 162;
@@ -20,7 +28,7 @@ final class KillRank implements Scenario {
 
     @Override
     public String claim() {
-        return "kill -9 of ranks, twenty times a run, in steps and in saves: same loss curve, same weights, no half file";
+        return "kill -9 of ranks, up to twenty times a run, in steps and in saves: same loss curve, same weights, no half file";
     }
 
     @Override
@@ -41,7 +49,7 @@ final class KillRank implements Scenario {
                 step = Math.min(Lab.STEPS, Math.ceilDiv(step, Lab.EVERY) * (long) Lab.EVERY);
             }
             int victims = random.nextInt(3);
-            long pause = random.nextLong(saving ? 60 : 30);
+            long pause = random.nextLong(saving ? PAUSE_SAVING : PAUSE);
             try (Attempt attempt = repetition.next()) {
                 boolean reached = attempt.awaitStep(step);
                 Thread.sleep(pause);

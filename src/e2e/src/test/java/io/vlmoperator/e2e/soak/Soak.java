@@ -17,7 +17,7 @@ import java.util.Map;
 public final class Soak {
     private static final int MOST_REPETITIONS = 10_000;
     private static final Map<String, Integer> USUAL = Map.of(
-            "kill-rank", 10,
+            "kill-rank", 13,
             "terminated-rank", 3,
             "damaged-checkpoint", 4,
             "stale-writer", 4,
