@@ -10,9 +10,16 @@ function duration(seconds) {
   return `${(seconds / 3600).toFixed(1)} h`;
 }
 
+function fetching(f) {
+  const mib = (bytes) => Math.floor((bytes || 0) / 1048576);
+  const size = f.bytesTotal === undefined ? `${mib(f.bytesDone)} MiB` : `${mib(f.bytesDone)} / ${mib(f.bytesTotal)} MiB`;
+  return `fetching ${size}, ${f.filesDone || 0} / ${f.filesTotal || 0} files`;
+}
+
 function done(row) {
   const p = row.progress || {};
   if (p.step !== undefined) return p.steps ? `${p.step} / ${p.steps}` : `${p.step}`;
+  if (p.fetch) return fetching(p.fetch);
   if (p.done !== undefined) return p.total ? `${p.done} / ${p.total}` : `${p.done}`;
   return row.samples === undefined ? "" : `${row.samples} samples`;
 }

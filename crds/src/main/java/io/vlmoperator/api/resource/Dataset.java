@@ -27,6 +27,7 @@ import io.vlmoperator.api.status.DatasetStatus;
 @AdditionalPrinterColumn(name = "Fill", jsonPath = ".status.fill", type = Type.NUMBER)
 @AdditionalPrinterColumn(name = "Done", jsonPath = ".status.progress.done", type = Type.INTEGER)
 @AdditionalPrinterColumn(name = "Shards", jsonPath = ".status.progress.total", type = Type.INTEGER)
+@AdditionalPrinterColumn(name = "Fetch%", jsonPath = ".status.progress.fetch.percent", type = Type.INTEGER)
 @AdditionalPrinterColumn(name = "Location", jsonPath = ".status.location", type = Type.STRING, priority = 1)
 @AdditionalPrinterColumn(name = "Reason", jsonPath = ".status.reason", type = Type.STRING)
 @AdditionalPrinterColumn(name = "Message", jsonPath = ".status.message", type = Type.STRING, priority = 1)

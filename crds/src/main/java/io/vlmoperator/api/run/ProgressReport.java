@@ -2,6 +2,7 @@ package io.vlmoperator.api.run;
 
 import io.vlmoperator.api.status.BenchmarkResult;
 import io.vlmoperator.api.status.Checkpoint;
+import io.vlmoperator.api.status.FetchProgress;
 import java.util.List;
 
 /**
@@ -16,6 +17,7 @@ import java.util.List;
  * @param results scores so far
  * @param warnings what a person should look at, newest first, at most ten lines
  * @param skippedSteps steps of the run whose batches were left out because of a loss or a gradient; missing for none
+ * @param fetch Dataset: how far the download is; missing when nothing is being fetched
  */
 public record ProgressReport(
         String uid,
@@ -40,12 +42,65 @@ public record ProgressReport(
         DatasetSummary dataset,
         List<BenchmarkResult> results,
         List<String> warnings,
-        Long skippedSteps) {
+        Long skippedSteps,
+        FetchProgress fetch) {
     public static final int MAX_BYTES = 16 * 1024;
 
     public ProgressReport {
         checkpoints = checkpoints == null ? List.of() : List.copyOf(checkpoints);
         results = results == null ? List.of() : List.copyOf(results);
         warnings = warnings == null ? List.of() : List.copyOf(warnings);
+    }
+
+    /** A report of a time when nothing is fetched. */
+    public ProgressReport(
+            String uid,
+            Integer attempt,
+            Long sequence,
+            Long step,
+            Long steps,
+            Long done,
+            Long total,
+            Long tokens,
+            Double loss,
+            Double gradientNorm,
+            Double learningRate,
+            Double tokensPerSecond,
+            Double mfu,
+            Double dataWait,
+            Long etaSeconds,
+            Boolean nonFinite,
+            Long resumedFrom,
+            List<Checkpoint> checkpoints,
+            Checkpoint best,
+            DatasetSummary dataset,
+            List<BenchmarkResult> results,
+            List<String> warnings,
+            Long skippedSteps) {
+        this(
+                uid,
+                attempt,
+                sequence,
+                step,
+                steps,
+                done,
+                total,
+                tokens,
+                loss,
+                gradientNorm,
+                learningRate,
+                tokensPerSecond,
+                mfu,
+                dataWait,
+                etaSeconds,
+                nonFinite,
+                resumedFrom,
+                checkpoints,
+                best,
+                dataset,
+                results,
+                warnings,
+                skippedSteps,
+                null);
     }
 }

@@ -38,7 +38,8 @@ public record Progress(
         @JsonPropertyDescription("Share of the step spent waiting for data, 0 to 1.")
         Double dataWait,
 
-        @JsonPropertyDescription("Seconds until the end, by the present speed.")
+        @JsonPropertyDescription(
+                "Seconds until the end, by the present speed; of the download as long as one is going on.")
         Long etaSeconds,
 
         @JsonPropertyDescription("true: a number of the step was infinite or not a number.")
@@ -54,6 +55,9 @@ public record Progress(
 
         @JsonPropertyDescription("When it was reported (RFC 3339).") @Size(max = Limits.TIME)
         String updatedAt,
+
+        @JsonPropertyDescription("Dataset: how far the download is; missing when nothing is being fetched.")
+        FetchProgress fetch,
 
         @JsonPropertyDescription("The newest checkpoint, if a replica of the operator that does not lead heard of it.")
         Checkpoint checkpoint) {}

@@ -2,6 +2,7 @@ package io.vlmoperator.operator.progress;
 
 import io.vlmoperator.api.run.ProgressReport;
 import io.vlmoperator.api.status.Checkpoint;
+import io.vlmoperator.api.status.FetchProgress;
 import io.vlmoperator.api.status.Progress;
 import io.vlmoperator.operator.engine.StatusWriter;
 import io.vlmoperator.operator.model.Subject;
@@ -146,7 +147,20 @@ public final class ProgressWriter implements AutoCloseable {
                 r.skippedSteps(),
                 r.warnings().isEmpty() ? null : Figures.line(r.warnings().getFirst()),
                 at.truncatedTo(ChronoUnit.SECONDS).toString(),
+                bounded(r.fetch()),
                 leads ? null : newest(r));
+    }
+
+    private static FetchProgress bounded(FetchProgress f) {
+        return f == null
+                ? null
+                : new FetchProgress(
+                        f.source() == null ? null : Figures.line(f.source()),
+                        f.filesDone(),
+                        f.filesTotal(),
+                        f.bytesDone(),
+                        f.bytesTotal(),
+                        f.percent());
     }
 
     /** Null without one, and for one whose place is so long that the status would grow too large: the last word tells it all the same. */

@@ -41,6 +41,7 @@ class WarningPlanTest extends PlanCase {
                         1L,
                         "step 7 was skipped",
                         world.now.toString(),
+                        null,
                         null)),
                 s.checkpoints(),
                 s.results(),

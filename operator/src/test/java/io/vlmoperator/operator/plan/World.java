@@ -181,6 +181,7 @@ final class World {
                         null,
                         null,
                         now.toString(),
+                        null,
                         told)),
                 s.checkpoints(),
                 s.results(),

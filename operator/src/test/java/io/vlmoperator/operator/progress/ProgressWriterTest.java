@@ -7,11 +7,16 @@ import static io.vlmoperator.operator.Fixtures.report;
 import static io.vlmoperator.operator.Fixtures.subject;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.vlmoperator.api.run.ProgressReport;
+import io.vlmoperator.api.status.FetchProgress;
+import io.vlmoperator.api.status.Limits;
 import io.vlmoperator.api.status.Progress;
 import io.vlmoperator.operator.TestClock;
+import io.vlmoperator.operator.status.StatusCodec;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 class ProgressWriterTest {
@@ -84,5 +89,47 @@ class ProgressWriterTest {
         writer.tick();
         assertThat(progresses.getFirst().checkpoint()).isNull();
         assertThat(progresses.getLast().checkpoint()).isEqualTo(checkpoint(200));
+    }
+
+    @Test
+    void aDownloadIsToldWithASourceOfBoundedLength() {
+        ProgressReport report = new ProgressReport(
+                "u-1",
+                1,
+                1L,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                90L,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                new FetchProgress("s".repeat(5_000), 1L, 4L, 1L << 40, 4L << 40, 25));
+        Progress progress = ProgressWriter.progress(report, T0, true);
+        assertThat(progress.etaSeconds()).isEqualTo(90);
+        assertThat(progress.fetch().source()).hasSizeLessThanOrEqualTo(Limits.SUMMARY);
+        assertThat(progress.fetch())
+                .isEqualTo(new FetchProgress(progress.fetch().source(), 1L, 4L, 1L << 40, 4L << 40, 25));
+        assertThat(StatusCodec.json().convertValue(progress, Map.class))
+                .as("a report that is about something else takes the fields away")
+                .containsKey("fetch");
+        ProgressReport after = new ProgressReport(
+                "u-1", 1, 2L, null, null, 1L, 9L, null, null, null, null, null, null, null, null, null, null, null,
+                null, null, null, null, null);
+        assertThat(StatusCodec.json().convertValue(ProgressWriter.progress(after, T0, true), Map.class))
+                .doesNotContainKey("fetch");
     }
 }

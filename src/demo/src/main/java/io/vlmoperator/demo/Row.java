@@ -10,6 +10,7 @@ import io.vlmoperator.api.status.Checkpoint;
 import io.vlmoperator.api.status.Condition;
 import io.vlmoperator.api.status.DatasetStatus;
 import io.vlmoperator.api.status.EvalJobStatus;
+import io.vlmoperator.api.status.FetchProgress;
 import io.vlmoperator.api.status.Phase;
 import io.vlmoperator.api.status.Progress;
 import io.vlmoperator.api.status.TrainingStatus;
@@ -51,6 +52,8 @@ record Row(String kind, String name, Phase phase, String facts, String message) 
             if (status.rows() != null && status.fill() != null) {
                 facts.add(String.format(Locale.ROOT, "%,d rows %.1f %% full", status.rows(), 100 * status.fill()));
             }
+        } else if (status.progress() != null && status.progress().fetch() != null) {
+            fetch(status.progress(), facts);
         } else {
             progress(status.progress(), "shards", facts);
         }
@@ -99,6 +102,15 @@ record Row(String kind, String name, Phase phase, String facts, String message) 
             if (progress.etaSeconds() != null) {
                 facts.add("ETA " + duration(progress.etaSeconds()));
             }
+        }
+    }
+
+    private static void fetch(Progress progress, List<String> facts) {
+        FetchProgress fetch = progress.fetch();
+        facts.add("fetching " + fetch.filesDone() + "/" + fetch.filesTotal() + " files"
+                + (fetch.percent() == null ? "" : " " + fetch.percent() + " %"));
+        if (progress.etaSeconds() != null) {
+            facts.add("ETA " + duration(progress.etaSeconds()));
         }
     }
 

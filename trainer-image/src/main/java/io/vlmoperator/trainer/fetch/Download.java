@@ -16,19 +16,33 @@ import java.time.Duration;
 import java.util.HexFormat;
 import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.function.LongConsumer;
 
 /**
  * One file on its way into a folder. What has come lies beside the target under a name that begins with a dot, and is gone on with after
  * any end, of the connection or of the program; the whole is compared with its digest and renamed.
- *
- * @param file what is brought
- * @param target its final name
- * @param rules tries and pauses
- * @param bytes hears how many came (and, negative, how many were thrown away)
  */
-record Download(RemoteFile file, Path target, Rules rules, LongConsumer bytes) {
+final class Download {
     private static final int PIECE = 1 << 18;
+
+    private final RemoteFile file;
+    private final Path target;
+    private final Rules rules;
+    private final FetchMeter meter;
+    private boolean sizeTold;
+
+    /**
+     * @param file what is brought
+     * @param target its final name
+     * @param rules tries and pauses
+     * @param meter hears of every byte
+     */
+    Download(RemoteFile file, Path target, Rules rules, FetchMeter meter) {
+        this.file = file;
+        this.target = target;
+        this.rules = rules;
+        this.meter = meter;
+        this.sizeTold = file.size().isPresent();
+    }
 
     /**
      * When to give up.
@@ -64,7 +78,7 @@ record Download(RemoteFile file, Path target, Rules rules, LongConsumer bytes) {
         boolean afresh = false;
         int failures = 0;
         long before = size(part);
-        bytes.accept(before);
+        meter.found(before);
         while (true) {
             try {
                 if (file.size().isEmpty() || size(part) != file.size().getAsLong()) {
@@ -73,6 +87,7 @@ record Download(RemoteFile file, Path target, Rules rules, LongConsumer bytes) {
                 }
                 if (isWhole(part, digest)) {
                     long size = Files.size(part);
+                    tellSize(OptionalLong.of(size));
                     Files.move(part, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
                     return new Brought(size, digest);
                 }
@@ -83,7 +98,7 @@ record Download(RemoteFile file, Path target, Rules rules, LongConsumer bytes) {
                 if (!e.again()) {
                     if (e.code() == io.vlmoperator.api.run.ExitCode.InvalidData) {
                         Files.deleteIfExists(part);
-                        bytes.accept(-now);
+                        meter.found(-now);
                     }
                     // What had come before may have been damaged, or of another content: once, everything is asked for
                     // again.
@@ -107,7 +122,15 @@ record Download(RemoteFile file, Path target, Rules rules, LongConsumer bytes) {
         }
     }
 
+    private void tellSize(OptionalLong size) {
+        if (!sizeTold && size.isPresent()) {
+            sizeTold = true;
+            meter.size(size.getAsLong());
+        }
+    }
+
     private void pause(Duration asked, int failures) throws InterruptedException {
+        meter.worked();
         long doubled = rules.pause().toMillis() << Math.min(failures - 1, 20);
         long pause = Math.min(doubled, rules.longest().toMillis());
         Thread.sleep(Math.max(asked.toMillis(), pause));
@@ -125,13 +148,13 @@ record Download(RemoteFile file, Path target, Rules rules, LongConsumer bytes) {
         long have = size(part);
         if (file.size().isPresent() && have > file.size().getAsLong()) {
             Files.delete(part);
-            bytes.accept(-have);
+            meter.found(-have);
             have = 0;
         }
         try (RemoteFile.Body body = file.origin().open(have);
                 FileChannel out = FileChannel.open(part, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
             if (body.from() < have) {
-                bytes.accept(body.from() - have);
+                meter.found(body.from() - have);
             }
             long at = body.from();
             out.truncate(at).position(at);
@@ -144,6 +167,7 @@ record Download(RemoteFile file, Path target, Rules rules, LongConsumer bytes) {
                 throw FetchException.data(
                         file.origin() + " has " + body.total().getAsLong() + " bytes, " + limit + " were announced");
             }
+            tellSize(body.total());
             byte[] piece = new byte[PIECE];
             for (int n = read(body.in(), piece, at); n > 0; n = read(body.in(), piece, at)) {
                 if (at + n > limit) {
@@ -154,7 +178,7 @@ record Download(RemoteFile file, Path target, Rules rules, LongConsumer bytes) {
                     out.write(buffer);
                 }
                 at += n;
-                bytes.accept(n);
+                meter.came(n);
             }
             OptionalLong whole = file.size().isPresent() ? file.size() : body.total();
             if (whole.isPresent() && at < whole.getAsLong()) {
@@ -179,11 +203,12 @@ record Download(RemoteFile file, Path target, Rules rules, LongConsumer bytes) {
     }
 
     private boolean isWhole(Path there, Optional<Digest> digest) throws IOException {
-        return isWhole(there, file.size(), digest);
+        return isWhole(there, file.size(), digest, meter);
     }
 
     /** Whether a file has this size and content, as far as they are known. */
-    static boolean isWhole(Path there, OptionalLong size, Optional<Digest> digest) throws IOException {
+    static boolean isWhole(Path there, OptionalLong size, Optional<Digest> digest, FetchMeter meter)
+            throws IOException {
         long has = Files.size(there);
         if (size.isPresent() && size.getAsLong() != has) {
             return false;
@@ -196,6 +221,7 @@ record Download(RemoteFile file, Path target, Rules rules, LongConsumer bytes) {
         try (InputStream in = Files.newInputStream(there)) {
             for (int n = in.read(piece); n > 0; n = in.read(piece)) {
                 computed.update(piece, 0, n);
+                meter.worked();
             }
         }
         return digest.get().is(computed);

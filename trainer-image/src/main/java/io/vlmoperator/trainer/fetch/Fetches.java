@@ -2,6 +2,7 @@ package io.vlmoperator.trainer.fetch;
 
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.api.spec.Fetch;
+import io.vlmoperator.api.status.FetchProgress;
 import io.vlmoperator.trainer.Json;
 import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.TrainerException;
@@ -13,15 +14,12 @@ import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorCompletionService;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import java.util.concurrent.atomic.AtomicLong;
-import java.util.function.Consumer;
 
 /**
  * Brings what a spec's {@code fetch} names. A folder is complete once its list {@value #LIST} is there, which is written last; work that
@@ -38,7 +36,21 @@ public final class Fetches {
     private final Hub hub;
     private final Http http;
     private final Download.Rules rules;
-    private final Consumer<String> log;
+    private final Listener listener;
+
+    /** Hears what happens. Called by several threads, but not at once while a download is told of. */
+    @FunctionalInterface
+    public interface Listener {
+        /** A line for people. */
+        void say(String line);
+
+        /**
+         * How far an entry is: every ten seconds as long as something is done, and at its end.
+         *
+         * @param etaSeconds until the entry is there; empty as long as nobody knows
+         */
+        default void far(FetchProgress progress, Optional<Long> etaSeconds) {}
+    }
 
     /** One file that was brought. */
     record Item(String name, Long size, String digest) {}
@@ -50,29 +62,25 @@ public final class Fetches {
         }
     }
 
-    private Fetches(Locations locations, Hub hub, Http http, Download.Rules rules, Consumer<String> log) {
+    private Fetches(Locations locations, Hub hub, Http http, Download.Rules rules, Listener listener) {
         this.locations = locations;
         this.hub = hub;
         this.http = http;
         this.rules = rules;
-        this.log = log;
+        this.listener = listener;
     }
 
     /**
      * @param environment where {@code HF_ENDPOINT} and {@code HF_TOKEN} are looked for
-     * @param log hears how far the work is
+     * @param listener hears how far the work is
      * @throws TrainerException InvalidConfiguration when the endpoint is no url
      */
-    public static Fetches of(Locations locations, Map<String, String> environment, Consumer<String> log) {
-        return of(locations, environment, new Http(), Download.Rules.DEFAULT, log);
+    public static Fetches of(Locations locations, Map<String, String> environment, Listener listener) {
+        return of(locations, environment, new Http(), Download.Rules.DEFAULT, listener);
     }
 
     static Fetches of(
-            Locations locations,
-            Map<String, String> environment,
-            Http http,
-            Download.Rules rules,
-            Consumer<String> log) {
+            Locations locations, Map<String, String> environment, Http http, Download.Rules rules, Listener listener) {
         String endpoint = environment.getOrDefault("HF_ENDPOINT", "").strip().replaceFirst("/+$", "");
         Optional<String> token =
                 Optional.of(environment.getOrDefault("HF_TOKEN", "").strip()).filter(text -> !text.isEmpty());
@@ -81,7 +89,7 @@ public final class Fetches {
         }
         try {
             URI uri = Http.uri(endpoint.isEmpty() ? Hub.DEFAULT_ENDPOINT : endpoint);
-            return new Fetches(locations, new Hub(uri, token, http), http, rules, log);
+            return new Fetches(locations, new Hub(uri, token, http), http, rules, listener);
         } catch (FetchException e) {
             throw TrainerException.configuration("HF_ENDPOINT: " + e.getMessage());
         }
@@ -119,7 +127,7 @@ public final class Fetches {
     public void bring(Fetch fetch) {
         Path folder = locations.resolve(fetch.to());
         if (isDone(fetch)) {
-            log.accept(fetch.to() + ": " + LIST + " is there, nothing is fetched");
+            listener.say(fetch.to() + ": " + LIST + " is there, nothing is fetched");
             return;
         }
         try {
@@ -127,7 +135,7 @@ public final class Fetches {
             List<Item> items = bring(list, folder);
             Listing listing = new Listing(FORMAT, identity(fetch), list.source(), items);
             write(folder.resolve(LIST), Json.bytes(listing));
-            log.accept(fetch.to() + ": " + items.size() + " files of " + list.source() + " are there");
+            listener.say(fetch.to() + ": " + items.size() + " files of " + list.source() + " are there");
         } catch (FetchException e) {
             throw new TrainerException(e.code(), "fetching to " + fetch.to() + ": " + e.getMessage(), e);
         } catch (IOException e) {
@@ -172,14 +180,16 @@ public final class Fetches {
         Files.createDirectories(folder);
         // Until it is complete again, nobody may take the folder for complete.
         Files.deleteIfExists(folder.resolve(LIST));
-        long total = list.files().stream().mapToLong(f -> f.size().orElse(0)).sum();
-        Said said = new Said(list.files().size(), total);
+        FetchMeter meter = new FetchMeter(list, SAY_EVERY, System::nanoTime, (progress, eta) -> {
+            listener.say(FetchMeter.line(progress));
+            listener.far(progress, eta);
+        });
         List<Item> items = new ArrayList<>();
         ExecutorService threads = Executors.newFixedThreadPool(AT_ONCE);
         try {
             ExecutorCompletionService<Item> pending = new ExecutorCompletionService<>(threads);
             for (RemoteFile file : list.files()) {
-                pending.submit(() -> bring(file, folder, said));
+                pending.submit(() -> bring(file, folder, meter));
             }
             for (int i = 0; i < list.files().size(); i++) {
                 items.add(pending.take().get());
@@ -200,59 +210,22 @@ public final class Fetches {
         return items;
     }
 
-    private Item bring(RemoteFile file, Path folder, Said said) throws IOException, InterruptedException {
+    private Item bring(RemoteFile file, Path folder, FetchMeter meter) throws IOException, InterruptedException {
         Path target = folder.resolve(file.name());
         if (Files.isRegularFile(target)
                 && (file.digest().isPresent() || file.size().isPresent())
-                && Download.isWhole(target, file.size(), file.digest())) {
+                && Download.isWhole(target, file.size(), file.digest(), meter)) {
             long size = Files.size(target);
-            said.bytes(size);
-            said.file();
+            meter.found(size);
+            meter.file();
             return new Item(file.name(), size, text(file.digest()));
         }
-        Download.Brought brought = new Download(file, target, rules, said::bytes).run();
-        said.file();
+        Download.Brought brought = new Download(file, target, rules, meter).run();
+        meter.file();
         return new Item(file.name(), brought.size(), text(brought.digest()));
     }
 
     private static String text(Optional<Digest> digest) {
         return digest.map(Digest::toString).orElse(null);
-    }
-
-    /** Tells how far it is, now and then. */
-    private final class Said {
-        private final int files;
-        private final long total;
-        private final AtomicLong bytes = new AtomicLong();
-        private final AtomicLong done = new AtomicLong();
-        private final AtomicLong last = new AtomicLong(System.nanoTime());
-
-        Said(int files, long total) {
-            this.files = files;
-            this.total = total;
-        }
-
-        void bytes(long more) {
-            bytes.addAndGet(more);
-            say(false);
-        }
-
-        void file() {
-            say(done.incrementAndGet() == files);
-        }
-
-        private void say(boolean now) {
-            long before = last.get();
-            long time = System.nanoTime();
-            if ((now || time - before > SAY_EVERY.toNanos()) && last.compareAndSet(before, time)) {
-                log.accept(String.format(
-                        Locale.ROOT,
-                        "fetched: %d of %d files, %,d of %s MiB",
-                        done.get(),
-                        files,
-                        bytes.get() >> 20,
-                        total == 0 ? "?" : "%,d".formatted(total >> 20)));
-            }
-        }
     }
 }

@@ -7,6 +7,7 @@ import io.vlmoperator.api.run.ProgressReport;
 import io.vlmoperator.api.run.TerminationMessage;
 import io.vlmoperator.api.status.BenchmarkResult;
 import io.vlmoperator.api.status.Checkpoint;
+import io.vlmoperator.api.status.FetchProgress;
 import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.checkpoint.Faults;
 import io.vlmoperator.trainer.data.DatasetBuilder;
@@ -123,7 +124,7 @@ record Stage(
 
     private Made dataset() {
         if (!job.dataset().fetch().isEmpty()) {
-            FetchStage.run(job.dataset().fetch(), Fetches.of(locations, System.getenv(), log), index);
+            FetchStage.run(job.dataset().fetch(), Fetches.of(locations, System.getenv(), fetched()), index);
         }
         AtomicLong shards = new AtomicLong(1);
         Optional<DatasetSummary> summary = new DatasetBuilder(
@@ -151,6 +152,22 @@ record Stage(
         return new Made(summary, List.of());
     }
 
+    private Fetches.Listener fetched() {
+        return new Fetches.Listener() {
+            @Override
+            public void say(String line) {
+                log.accept(line);
+            }
+
+            @Override
+            public void far(FetchProgress far, Optional<Long> etaSeconds) {
+                progress.report(
+                        report(null, null, Optional.empty(), List.of(), etaSeconds.orElse(null), far),
+                        far.filesDone().equals(far.filesTotal()));
+            }
+        };
+    }
+
     private Made evaluate() {
         requireDevice();
         EvalReports reports = new EvalReports(progress, stop, log);
@@ -166,6 +183,16 @@ record Stage(
 
     static ProgressReport report(
             long done, long total, Optional<DatasetSummary> dataset, List<BenchmarkResult> results, Long etaSeconds) {
+        return report(done, total, dataset, results, etaSeconds, null);
+    }
+
+    private static ProgressReport report(
+            Long done,
+            Long total,
+            Optional<DatasetSummary> dataset,
+            List<BenchmarkResult> results,
+            Long etaSeconds,
+            FetchProgress fetch) {
         return new ProgressReport(
                 null,
                 null,
@@ -189,7 +216,8 @@ record Stage(
                 dataset.orElse(null),
                 results,
                 List.of(),
-                null);
+                null,
+                fetch);
     }
 
     static String percent(long done, long total) {

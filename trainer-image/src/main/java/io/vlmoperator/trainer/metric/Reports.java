@@ -68,7 +68,8 @@ public final class Reports {
                 r.dataset(),
                 r.results(),
                 r.warnings(),
-                r.skippedSteps());
+                r.skippedSteps(),
+                r.fetch());
     }
 
     /** The report as JSON of at most {@link ProgressReport#MAX_BYTES} bytes. */
@@ -97,7 +98,8 @@ public final class Reports {
                     entries > 0 ? r.dataset() : null,
                     first(r.results(), 3 * entries),
                     first(r.warnings(), entries),
-                    r.skippedSteps());
+                    r.skippedSteps(),
+                    entries > 0 ? r.fetch() : null);
             byte[] json = Json.bytes(shorter);
             if (json.length <= ProgressReport.MAX_BYTES || entries == 0) {
                 return json;

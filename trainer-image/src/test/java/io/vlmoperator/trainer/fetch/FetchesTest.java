@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.api.spec.Fetch;
+import io.vlmoperator.api.status.FetchProgress;
 import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.storage.Buckets;
@@ -17,6 +18,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
@@ -37,6 +39,7 @@ class FetchesTest {
 
     private HubServer hub;
     private final List<String> log = new ArrayList<>();
+    private final List<FetchProgress> told = new ArrayList<>();
 
     @BeforeEach
     void start() throws IOException {
@@ -58,9 +61,19 @@ class FetchesTest {
         Map<String, String> environment = more.length == 0
                 ? Map.of("HF_ENDPOINT", hub.endpoint() + "/")
                 : Map.of("HF_ENDPOINT", hub.endpoint(), more[0], more[1]);
-        return Fetches.of(Locations.of(Map.of()), environment, HTTP, RULES, line -> {
-            synchronized (log) {
-                log.add(line);
+        return Fetches.of(Locations.of(Map.of()), environment, HTTP, RULES, new Fetches.Listener() {
+            @Override
+            public void say(String line) {
+                synchronized (log) {
+                    log.add(line);
+                }
+            }
+
+            @Override
+            public void far(FetchProgress progress, Optional<Long> etaSeconds) {
+                synchronized (log) {
+                    told.add(progress);
+                }
             }
         });
     }
@@ -115,6 +128,8 @@ class FetchesTest {
         assertThat(Files.readString(to().resolve(Fetches.LIST)))
                 .contains("team/tiny@" + HubServer.COMMIT, "sha256:", "git_blob:");
         assertThat(log).anyMatch(line -> line.contains("3 of 3 files"));
+        long all = hub.files.get("config.json").length + 700_000L + 4;
+        assertThat(told).last().isEqualTo(new FetchProgress("team/tiny@" + HubServer.COMMIT, 3L, 3L, all, all, 100));
 
         int before = hub.seen.size();
         fetches.bring(repository(null));
@@ -303,6 +318,7 @@ class FetchesTest {
         String sha256 = HubServer.sha256(content);
         fetches().bring(url(content, sha256.toUpperCase(java.util.Locale.ROOT)));
         assertThat(Files.readAllBytes(to().resolve("data.bin"))).isEqualTo(content);
+        assertThat(told).last().isEqualTo(new FetchProgress("urls", 1L, 1L, 5L, 5L, 100));
 
         Files.delete(to().resolve("data.bin"));
         Files.delete(to().resolve(Fetches.LIST));
