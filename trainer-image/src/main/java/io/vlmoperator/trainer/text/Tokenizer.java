@@ -1,6 +1,7 @@
 package io.vlmoperator.trainer.text;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -20,6 +21,7 @@ import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.ConcurrentHashMap;
 
@@ -51,6 +53,11 @@ public final class Tokenizer implements AutoCloseable {
     private final int[] byteLengths;
     private final HuggingFaceTokenizer plain;
     private final HuggingFaceTokenizer markup;
+    private final Optional<WordIds> words;
+    /** What stands literally in a text and is counted: the added tokens and {@code <s>}. */
+    private final List<String> literals;
+
+    private final boolean literalsBeginWithBracket;
     /** Ids of short texts: role headers, system messages and usual questions come again and again. */
     private final ConcurrentHashMap<String, int[]> known = new ConcurrentHashMap<>();
 
@@ -61,6 +68,7 @@ public final class Tokenizer implements AutoCloseable {
             Map<String, Integer> vocabulary,
             int[] byteLengths,
             HuggingFaceTokenizer plain,
+            JsonNode plainJson,
             HuggingFaceTokenizer markup) {
         this.name = name;
         this.digest = digest;
@@ -69,6 +77,13 @@ public final class Tokenizer implements AutoCloseable {
         this.byteLengths = byteLengths;
         this.plain = plain;
         this.markup = markup;
+        words = WordIds.of(plainJson, word -> encode(plain, word));
+        List<String> tokens = new ArrayList<>(added.keySet());
+        if (!added.containsKey(BEGIN) && vocabulary.containsKey(BEGIN)) {
+            tokens.add(BEGIN);
+        }
+        literals = List.copyOf(tokens);
+        literalsBeginWithBracket = tokens.stream().allMatch(token -> token.startsWith("<"));
     }
 
     /**
@@ -144,8 +159,8 @@ public final class Tokenizer implements AutoCloseable {
             markup.close();
             throw e;
         }
-        Tokenizer tokenizer =
-                new Tokenizer(name, digest(bytes), Map.copyOf(added), vocabulary, byteLengths, plain, markup);
+        Tokenizer tokenizer = new Tokenizer(
+                name, digest(bytes), Map.copyOf(added), vocabulary, byteLengths, plain, without, markup);
         tokenizer.requirePlain();
         return tokenizer;
     }
@@ -216,16 +231,21 @@ public final class Tokenizer implements AutoCloseable {
     /** Ids of a text that comes from data: no added token is recognised in it. */
     public int[] encode(String text) {
         if (text.length() > KNOWN_LENGTH) {
-            return encode(plain, text);
+            return encodeNew(text);
         }
         int[] found = known.get(text);
         if (found == null) {
-            found = encode(plain, text);
+            found = encodeNew(text);
             if (known.size() < KNOWN_TEXTS) {
                 known.put(text, found);
             }
         }
         return found.clone();
+    }
+
+    private int[] encodeNew(String text) {
+        Optional<int[]> ids = words.isPresent() ? words.get().encode(text) : Optional.empty();
+        return ids.isPresent() ? ids.get() : encode(plain, text);
     }
 
     /** Ids of a text in which added tokens (and {@code <s>}) are recognised: the paper's behaviour. */
@@ -237,7 +257,14 @@ public final class Tokenizer implements AutoCloseable {
         if (text.isEmpty()) {
             return new int[0];
         }
-        long[] ids = tokenizer.encode(text, false, false).getIds();
+        // The library's own class asks for words, spans and masks, too, which takes longer than the ids.
+        long encoding = TokenizersLibrary.LIB.encode(tokenizer.getHandle(), text, false);
+        long[] ids;
+        try {
+            ids = TokenizersLibrary.LIB.getTokenIds(encoding);
+        } finally {
+            TokenizersLibrary.LIB.deleteEncoding(encoding);
+        }
         int[] out = new int[ids.length];
         for (int i = 0; i < ids.length; i++) {
             out[i] = (int) ids[i];
@@ -284,24 +311,16 @@ public final class Tokenizer implements AutoCloseable {
 
     /** How many added tokens stand literally in the text. They stay text; people want to know. */
     public int specialTokenLiterals(String text) {
-        if (text.indexOf('<') < 0 && added.keySet().stream().allMatch(token -> token.startsWith("<"))) {
+        if (literalsBeginWithBracket && text.indexOf('<') < 0) {
             return 0;
         }
         int count = 0;
-        for (String token : literals()) {
+        for (String token : literals) {
             for (int at = text.indexOf(token); at >= 0; at = text.indexOf(token, at + token.length())) {
                 count++;
             }
         }
         return count;
-    }
-
-    private List<String> literals() {
-        List<String> tokens = new ArrayList<>(added.keySet());
-        if (!added.containsKey(BEGIN) && vocabulary.containsKey(BEGIN)) {
-            tokens.add(BEGIN);
-        }
-        return tokens;
     }
 
     /** Whether the id is one of the added tokens or {@code <s>}: what text from data can't write. */
