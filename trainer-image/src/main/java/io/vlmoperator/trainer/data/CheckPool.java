@@ -4,6 +4,7 @@ import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.trainer.TrainerException;
 import java.io.IOException;
 import java.util.ArrayDeque;
+import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -38,7 +39,7 @@ final class CheckPool implements AutoCloseable {
         private final String shard;
         private long bytes;
 
-        private record Pending(Future<IndexRow> row, long bytes) {}
+        private record Pending(Future<List<IndexRow>> rows, long bytes) {}
 
         private Ordered(IndexFile.Writer writer, String shard) {
             this.writer = writer;
@@ -52,7 +53,7 @@ final class CheckPool implements AutoCloseable {
         }
 
         @Override
-        public void sample(long size, Callable<IndexRow> check) {
+        public void samples(long size, Callable<List<IndexRow>> check) {
             drain(maxTasks - 1);
             while (!pending.isEmpty() && bytes + size > MAX_BYTES) {
                 drain(pending.size() - 1);
@@ -67,7 +68,7 @@ final class CheckPool implements AutoCloseable {
                 Pending first = pending.remove();
                 bytes -= first.bytes;
                 try {
-                    writer.add(first.row.get());
+                    first.rows.get().forEach(writer::add);
                 } catch (InterruptedException e) {
                     Thread.currentThread().interrupt();
                     throw new TrainerException(ExitCode.Terminated, "stopped while reading " + shard, e);

@@ -7,73 +7,112 @@ import io.vlmoperator.trainer.text.Templates;
 import java.io.IOException;
 import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.ConcurrentHashMap;
 
 /** Walks a file of conversations. The uid of a sample is its place: ids in such files name pictures and repeat. */
 final class ConversationIndexer implements ShardIndexer {
-    private static final int MAX_CHECKED = 200_000;
+    /** Conversations that are read and checked together: one by one, handing them over would cost more than the work. */
+    private static final int BATCH = 128;
+
+    private static final int BATCH_BYTES = 1 << 20;
 
     private final Shard shard;
     private final SampleRules rules;
-    /** Pictures that were decoded and found right, by the digest of their file; conversations share them. */
-    private final ConcurrentHashMap<String, Size> checked = new ConcurrentHashMap<>();
-
-    private record Size(int width, int height) {}
+    private final CheckedImages images;
+    private final byte[] location;
 
     ConversationIndexer(Shard shard, SampleRules rules) {
         this.shard = shard;
         this.rules = rules;
+        images = new CheckedImages(rules);
+        location = Digests.utf8(shard.location());
     }
 
     @Override
     public void walk(FileChannel channel, Sink sink) throws IOException {
         try (FileChannel own = FileChannel.open(shard.path())) {
             ConversationScanner scanner = new ConversationScanner(Channels.newInputStream(own));
-            for (int number = 0; ; number++) {
-                Optional<Range> next;
+            List<Range> batch = new ArrayList<>();
+            int first = 0;
+            while (true) {
+                Optional<Range> next = Optional.empty();
+                Optional<IndexRow> complaint = Optional.empty();
                 try {
                     next = scanner.next();
                 } catch (RejectedException e) {
-                    sink.row(IndexRow.rejected("", "", e.reason(), e.getMessage()));
-                    break;
+                    complaint = Optional.of(IndexRow.rejected("", "", e.reason(), e.getMessage()));
+                }
+                boolean full = batch.size() == BATCH
+                        || next.isPresent()
+                                && !batch.isEmpty()
+                                && end(next.get()) - batch.getFirst().offset() > BATCH_BYTES;
+                if (next.isEmpty() || full) {
+                    submit(channel, batch, first, sink);
+                    first += batch.size();
+                    batch = new ArrayList<>();
                 }
                 if (next.isEmpty()) {
-                    if (number == 0) {
-                        sink.row(IndexRow.rejected("", "", RejectReason.EmptyShard, "the file holds no conversation"));
+                    if (complaint.isEmpty() && first == 0) {
+                        complaint = Optional.of(
+                                IndexRow.rejected("", "", RejectReason.EmptyShard, "the file holds no conversation"));
                     }
-                    break;
+                    complaint.ifPresent(sink::row);
+                    return;
                 }
-                Range range = next.get();
-                int at = number;
-                sink.sample(range.size(), () -> row(channel, range, at));
+                batch.add(next.get());
             }
         }
     }
 
-    private Size check(byte[] image) throws RejectedException {
-        String key = Digests.short128(image);
-        Size known = checked.get(key);
-        if (known != null) {
-            return known;
-        }
-        Pixels decoded = rules.image(image);
-        Size size = new Size(decoded.width(), decoded.height());
-        if (checked.size() < MAX_CHECKED) {
-            checked.put(key, size);
-        }
-        return size;
+    private static long end(Range range) {
+        return range.offset() + range.size();
     }
 
-    private IndexRow row(FileChannel channel, Range range, int number) throws IOException {
-        String uid = Digests.short128(Digests.utf8(shard.location()), Digests.utf8(Integer.toString(number)));
+    private void submit(FileChannel channel, List<Range> batch, int first, Sink sink) {
+        if (batch.isEmpty()) {
+            return;
+        }
+        long bytes = Math.min(end(batch.getLast()) - batch.getFirst().offset(), ConversationScanner.MAX_OBJECT);
+        sink.samples(bytes, () -> rows(channel, batch, first));
+    }
+
+    private List<IndexRow> rows(FileChannel channel, List<Range> batch, int first) throws IOException {
+        long start = batch.getFirst().offset();
+        long size = end(batch.getLast()) - start;
+        // One that is too large stands alone.
+        byte[] together =
+                size > ConversationScanner.MAX_OBJECT ? new byte[0] : Storage.read(channel, start, (int) size);
+        List<IndexRow> rows = new ArrayList<>(batch.size());
+        for (int i = 0; i < batch.size(); i++) {
+            Range range = batch.get(i);
+            int from = (int) (range.offset() - start);
+            rows.add(
+                    range.size() > ConversationScanner.MAX_OBJECT
+                            ? tooLarge(range, first + i)
+                            : row(range, Arrays.copyOfRange(together, from, from + (int) range.size()), first + i));
+        }
+        return rows;
+    }
+
+    private String uid(int number) {
+        return Digests.short128(location, Digests.utf8(Integer.toString(number)));
+    }
+
+    private IndexRow tooLarge(Range range, int number) {
+        return IndexRow.rejected(
+                uid(number),
+                Integer.toString(number),
+                RejectReason.JsonInvalid,
+                range.size() + " bytes, at most " + ConversationScanner.MAX_OBJECT);
+    }
+
+    private IndexRow row(Range range, byte[] json, int number) throws IOException {
+        String uid = uid(number);
         String key = Integer.toString(number);
         try {
-            if (range.size() > ConversationScanner.MAX_OBJECT) {
-                throw new RejectedException(
-                        RejectReason.JsonInvalid, range.size() + " bytes, at most " + ConversationScanner.MAX_OBJECT);
-            }
-            byte[] json = Storage.read(channel, range.offset(), (int) range.size());
             Parsed parsed = ConversationParser.parse(json);
             if (!parsed.id().isEmpty()) {
                 key = number + " (id " + parsed.id() + ")";
@@ -85,15 +124,15 @@ final class ConversationIndexer implements ShardIndexer {
             int height = 0;
             String type = "";
             for (int i = 0; i < parsed.images().size(); i++) {
-                byte[] image = ImageFolder.read(shard.images(), parsed.images().get(i));
-                Size size = check(image);
+                String name = parsed.images().get(i);
+                CheckedImages.Image image = images.get(name, () -> ImageFolder.read(shard.images(), name));
                 if (i == 0) {
-                    width = size.width();
-                    height = size.height();
-                    type = SampleRules.imageType(image);
+                    width = image.width();
+                    height = image.height();
+                    type = image.type();
                 }
-                parts[1 + i] = image;
-                bytes += image.length;
+                parts[1 + i] = image.data();
+                bytes += image.data().length;
             }
             EncodedText chat = Templates.chatML(rules.tokenizer(), parsed.conversation());
             rules.length(chat);

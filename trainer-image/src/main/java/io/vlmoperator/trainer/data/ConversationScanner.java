@@ -1,6 +1,5 @@
 package io.vlmoperator.trainer.data;
 
-import java.io.BufferedInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.Optional;
@@ -13,8 +12,15 @@ final class ConversationScanner {
     /** Bytes of one conversation at most. */
     static final int MAX_OBJECT = 16 << 20;
 
+    private static final int BUFFER = 1 << 16;
+
     private final InputStream in;
-    private long at;
+    private final byte[] buffer = new byte[BUFFER];
+    private int position;
+    private int limit;
+    /** Place of the buffer's end in the file. */
+    private long read;
+
     private boolean array;
     private boolean started;
     private boolean ended;
@@ -23,7 +29,7 @@ final class ConversationScanner {
     record Range(long offset, long size) {}
 
     ConversationScanner(InputStream in) {
-        this.in = in instanceof BufferedInputStream ? in : new BufferedInputStream(in, 1 << 16);
+        this.in = in;
     }
 
     /**
@@ -66,9 +72,9 @@ final class ConversationScanner {
 
     private Range object(int first) throws IOException, RejectedException {
         if (first != '{') {
-            throw end("an object was expected at byte " + (at - 1));
+            throw end("an object was expected at byte " + (at() - 1));
         }
-        long start = at - 1;
+        long start = at() - 1;
         int depth = 1;
         boolean string = false;
         while (depth > 0) {
@@ -89,20 +95,23 @@ final class ConversationScanner {
             } else if (c == '}' || c == ']') {
                 depth--;
             }
-            if (at - start > MAX_OBJECT) {
+            if (at() - start > MAX_OBJECT) {
                 throw end("the object at byte " + start + " has more than " + MAX_OBJECT + " bytes");
             }
         }
-        return new Range(start, at - start);
+        return new Range(start, at() - start);
     }
 
     private Range line() throws IOException, RejectedException {
-        long start = at - 1;
-        int c = read();
-        while (c >= 0 && c != '\n') {
-            c = read();
+        long start = at() - 1;
+        while (position < limit || fill()) {
+            while (position < limit) {
+                if (buffer[position++] == '\n') {
+                    return new Range(start, at() - start - 1);
+                }
+            }
         }
-        return new Range(start, at - start - (c < 0 ? 0 : 1));
+        return new Range(start, at() - start);
     }
 
     private int skipSpace() throws IOException {
@@ -113,12 +122,21 @@ final class ConversationScanner {
         return c;
     }
 
+    /** Bytes that were taken so far. */
+    private long at() {
+        return read - (limit - position);
+    }
+
     private int read() throws IOException {
-        int c = in.read();
-        if (c >= 0) {
-            at++;
-        }
-        return c;
+        return position < limit || fill() ? buffer[position++] & 0xFF : -1;
+    }
+
+    private boolean fill() throws IOException {
+        int count = in.read(buffer, 0, BUFFER);
+        position = 0;
+        limit = Math.max(0, count);
+        read += limit;
+        return count > 0;
     }
 
     private RejectedException end(String detail) {

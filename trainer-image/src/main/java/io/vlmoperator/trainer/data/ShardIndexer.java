@@ -2,6 +2,7 @@ package io.vlmoperator.trainer.data;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
+import java.util.List;
 import java.util.concurrent.Callable;
 
 /** Finds the samples of one shard. */
@@ -14,6 +15,11 @@ interface ShardIndexer {
         void row(IndexRow row);
 
         /** A sample whose check is work for another thread. May block until there is room. */
-        void sample(long bytes, Callable<IndexRow> check);
+        default void sample(long bytes, Callable<IndexRow> check) {
+            samples(bytes, () -> List.of(check.call()));
+        }
+
+        /** Several samples on end, checked together; {@code bytes} is what their check holds. May block until there is room. */
+        void samples(long bytes, Callable<List<IndexRow>> check);
     }
 }

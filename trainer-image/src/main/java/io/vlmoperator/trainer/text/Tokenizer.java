@@ -159,8 +159,8 @@ public final class Tokenizer implements AutoCloseable {
             markup.close();
             throw e;
         }
-        Tokenizer tokenizer = new Tokenizer(
-                name, digest(bytes), Map.copyOf(added), vocabulary, byteLengths, plain, without, markup);
+        Tokenizer tokenizer =
+                new Tokenizer(name, digest(bytes), Map.copyOf(added), vocabulary, byteLengths, plain, without, markup);
         tokenizer.requirePlain();
         return tokenizer;
     }

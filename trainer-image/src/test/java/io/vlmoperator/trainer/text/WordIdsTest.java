@@ -19,8 +19,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 class WordIdsTest {
     private static final Path FOLDER = Path.of("src/test/resources/tokenizer/small");
     private static final String[] PIECES = {
-        " ", "  ", "\n", "\r\n", "\r", "\t", "'", "'s", "'LL", "'Re", "'ve", "'d", "'x", "a", "The", "house", "Zz", "7", "42", ".", ",", "!?",
-        "#", "_", "-", "(", ")", ">", "\\", "\"", "|", " \n", "\n ", " '", " .", ".\n\n", "ab'tis", "e"
+        " ", "  ", "\n", "\r\n", "\r", "\t", "'", "'s", "'LL", "'Re", "'ve", "'d", "'x", "a", "The", "house", "Zz", "7",
+        "42", ".", ",", "!?", "#", "_", "-", "(", ")", ">", "\\", "\"", "|", " \n", "\n ", " '", " .", ".\n\n",
+        "ab'tis", "e"
     };
 
     @TempDir
@@ -38,10 +39,12 @@ class WordIdsTest {
                     text.append(
                             piece
                                     ? PIECES[random.nextInt(PIECES.length)]
-                                    : String.valueOf((char) random.nextInt(' ', 0x7F)).replace('<', '>'));
+                                    : String.valueOf((char) random.nextInt(' ', 0x7F))
+                                            .replace('<', '>'));
                 }
-                assertThat(tokenizer.encode(text.toString())).as("'%s'", text).containsExactly(tokenizer.encodeMarkup(
-                        text.toString()));
+                assertThat(tokenizer.encode(text.toString()))
+                        .as("'%s'", text)
+                        .containsExactly(tokenizer.encodeMarkup(text.toString()));
             }
         }
     }
@@ -49,7 +52,9 @@ class WordIdsTest {
     @Test
     void wordsAreCutAsThePatternSays() {
         assertThat(words("It's  a\n \n house, isn't 42?\n\n \tx  "))
-                .containsExactly("It", "'s", " ", " a", "\n \n", " house", ",", " isn", "'t", " ", "4", "2", "?\n\n", " ", "\tx", "  ");
+                .containsExactly(
+                        "It", "'s", " ", " a", "\n \n", " house", ",", " isn", "'t", " ", "4", "2", "?\n\n", " ", "\tx",
+                        "  ");
     }
 
     private static List<String> words(String text) {
@@ -86,7 +91,15 @@ class WordIdsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"{1,3}|", "NFKC", "\"invert\":true", "\"add_prefix_space\":true", "\"dropout\":0.1", "\"continuing_subword_prefix\":\"##\""})
+    @ValueSource(
+            strings = {
+                "{1,3}|",
+                "NFKC",
+                "\"invert\":true",
+                "\"add_prefix_space\":true",
+                "\"dropout\":0.1",
+                "\"continuing_subword_prefix\":\"##\""
+            })
     void otherTokenizersAreLeftToTheLibrary(String change) throws IOException {
         String known = json().toString();
         String other = switch (change) {
@@ -98,7 +111,8 @@ class WordIdsTest {
             default -> known.replace("\"continuing_subword_prefix\":null", change);
         };
         assertThat(other).isNotEqualTo(known);
-        assertThat(WordIds.of(new ObjectMapper().readTree(other), word -> new int[0])).isEmpty();
+        assertThat(WordIds.of(new ObjectMapper().readTree(other), word -> new int[0]))
+                .isEmpty();
         assertThat(WordIds.of(json(), word -> new int[0])).isPresent();
     }
 
