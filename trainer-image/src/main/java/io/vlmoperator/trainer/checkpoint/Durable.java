@@ -6,6 +6,7 @@ import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -30,21 +31,34 @@ public final class Durable {
     }
 
     /**
-     * Creates a file with this content unless it exists; of several who try, one succeeds.
+     * Creates a file with this content unless it exists; of several who try, one succeeds. Where the file system knows no links, one who ends in
+     * the midst leaves an empty file.
      *
      * @throws FileAlreadyExistsException for the others
      */
     public static void create(Path file, byte[] content) throws IOException {
+        create(file, content, Files::createLink);
+    }
+
+    /** Gives a file a second name that nobody had. */
+    interface Naming {
+        void link(Path name, Path existing) throws IOException;
+    }
+
+    static void create(Path file, byte[] content, Naming naming) throws IOException {
         Path temporary = file.resolveSibling("." + file.getFileName() + "."
                 + ProcessHandle.current().pid() + "." + Long.toHexString(System.nanoTime()));
         try {
             writeNew(temporary, content);
             try {
-                Files.createLink(file, temporary);
-            } catch (UnsupportedOperationException | java.nio.file.AccessDeniedException e) {
-                // A file system without links: exclusive all the same, but readers may see it empty for a moment.
+                naming.link(file, temporary);
+            } catch (FileAlreadyExistsException e) {
+                throw e;
+            } catch (UnsupportedOperationException | FileSystemException e) {
+                // A file system without links (SMB, FAT, many in user space), which each of them says in its own words:
+                // exclusive all the same, but for a moment, or for ever if this ends here, the file is empty.
                 Files.createFile(file);
-                writeNew(file, content);
+                rename(temporary, file);
             }
             force(file.toAbsolutePath().getParent());
         } finally {

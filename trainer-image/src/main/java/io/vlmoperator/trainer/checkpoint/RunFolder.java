@@ -195,13 +195,17 @@ public final class RunFolder {
                 .map(m -> new Complete(step, m.number(), stepFolder, m.path()));
     }
 
+    /** Of the newest attempt that came so far as to own the run: one that ended while it took the fence left an empty file, and nothing else. */
     private Optional<FenceContent> fence() throws IOException {
-        OptionalInt owner = owner();
-        if (owner.isEmpty()) {
-            return Optional.empty();
+        List<Numbered> newestFirst = list(folder, FENCE).stream()
+                .sorted(Comparator.comparingInt(Numbered::number).reversed())
+                .toList();
+        for (Numbered fence : newestFirst) {
+            if (Files.size(fence.path()) > 0) {
+                return Optional.of(Json.read(fence.path(), MAX_FENCE_BYTES, FenceContent.class));
+            }
         }
-        Path file = folder.resolve("attempt-%05d".formatted(owner.getAsInt()));
-        return Optional.of(Json.read(file, MAX_FENCE_BYTES, FenceContent.class));
+        return Optional.empty();
     }
 
     /** The uid of the resource that an attempt worked for; empty when its fence is gone or can't be read. */

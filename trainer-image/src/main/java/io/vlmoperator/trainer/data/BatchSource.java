@@ -29,6 +29,9 @@ import java.util.concurrent.Future;
  * bound, because small data is read many times.
  */
 public final class BatchSource implements AutoCloseable {
+    /** Of one array. */
+    private static final long MAX_PIXELS = Integer.MAX_VALUE - 8;
+
     private final List<SampleTable> tables;
     private final Map<String, String> digests;
     private final RowOrder order;
@@ -216,7 +219,12 @@ public final class BatchSource implements AutoCloseable {
                 images += tables.get(row.dataset()).imageCounts[sample];
             }
         }
-        float[] pixels = new float[Math.multiplyExact(images, 3 * imageSize * imageSize)];
+        long pixelCount = 3L * imageSize * imageSize * images;
+        if (pixelCount > MAX_PIXELS) {
+            throw TrainerException.configuration((to - from) + " rows of step " + (step + 1) + " have " + images
+                    + " images, more than one micro-batch can hold; lower batch.microSize");
+        }
+        float[] pixels = new float[(int) pixelCount];
         int[] rowNumbers = places.stream().mapToInt(Place::rowInBatch).toArray();
         boolean causal = spec.batch().attention() == Attention.Causal;
         return RowAssembler.assemble(
@@ -259,6 +267,9 @@ public final class BatchSource implements AutoCloseable {
         } catch (ExecutionException e) {
             if (e.getCause() instanceof TrainerException known) {
                 throw known;
+            }
+            if (e.getCause() instanceof Error error) {
+                throw error; // out of memory is no fault of the program
             }
             throw new TrainerException(ExitCode.InternalError, "loading data: " + e.getCause(), e.getCause());
         } finally {

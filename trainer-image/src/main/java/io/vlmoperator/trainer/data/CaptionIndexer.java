@@ -19,6 +19,8 @@ import java.util.Set;
  */
 final class CaptionIndexer implements ShardIndexer {
     private static final Set<String> IMAGES = Set.of("jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff");
+    /** Members of one sample that are looked at; a key with more begins another sample. */
+    private static final int MAX_MEMBERS = 64;
 
     private final Shard shard;
     private final SampleRules rules;
@@ -51,7 +53,7 @@ final class CaptionIndexer implements ShardIndexer {
             String key = dot < 0 ? name : name.substring(0, dot);
             String extension = dot < 0 ? "" : name.substring(dot + 1).toLowerCase(Locale.ROOT);
             String kind = IMAGES.contains(extension) ? "image" : extension;
-            if (!key.equals(group.key) || group.members.containsKey(kind)) {
+            if (!key.equals(group.key) || group.members.containsKey(kind) || group.members.size() == MAX_MEMBERS) {
                 submit(channel, group, sink);
                 group = new Group(key);
             }

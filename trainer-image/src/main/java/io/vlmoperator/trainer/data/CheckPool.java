@@ -82,6 +82,9 @@ final class CheckPool implements AutoCloseable {
             if (cause instanceof TrainerException known) {
                 return known;
             }
+            if (cause instanceof Error error) {
+                throw error; // out of memory is no fault of the program
+            }
             if (cause instanceof IOException) {
                 return TrainerException.storage("can't read " + shard + ": " + cause.getMessage(), cause);
             }

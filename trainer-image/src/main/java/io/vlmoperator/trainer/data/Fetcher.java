@@ -177,10 +177,11 @@ final class Fetcher implements AutoCloseable {
         long deadline = 0;
         URI uri = first;
         for (int hop = 0; hop <= MAX_REDIRECTS; hop++) {
-            requireAllowed(uri);
             if (rules.honorRobots()) {
                 requireInvited(uri);
             }
+            // Right before it is asked: a host that takes its time with robots.txt must not be another one by then.
+            requireAllowed(uri);
             if (hop == 0) {
                 deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(rules.timeoutSeconds());
             }

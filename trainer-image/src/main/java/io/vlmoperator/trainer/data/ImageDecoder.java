@@ -25,6 +25,8 @@ import org.w3c.dom.NodeList;
 public final class ImageDecoder {
     /** Pictures above so many pixels are decoded one at a time. */
     private static final long LARGE = 8L << 20;
+    /** Of a progressive JPEG, each of which walks over the whole picture: more are no picture but an attack (libjpeg-turbo's own bound). */
+    private static final int MAX_SCANS = 500;
 
     private final Semaphore large = new Semaphore(1);
     private final Optional<TurboJpeg> turbo;
@@ -86,6 +88,9 @@ public final class ImageDecoder {
                     .decode(data, header.width(), header.height());
         }
         boolean jpeg = header.format() == Format.Jpeg;
+        if (jpeg) {
+            requireFewScans(data);
+        }
         // One for each picture: a reader keeps tables, and a picture that lacks its own would be read by those of
         // another.
         ImageReader reader = newReader(jpeg ? "jpeg" : "gif");
@@ -97,6 +102,17 @@ public final class ImageDecoder {
             throw new RejectedException(RejectReason.ImageUndecodable, header.format() + ": " + e);
         } finally {
             reader.dispose();
+        }
+    }
+
+    /** The JDK's libjpeg has no bound. Inside a scan 0xFF is followed by 0 or a restart, so a marker is one. */
+    private static void requireFewScans(byte[] data) throws RejectedException {
+        int scans = 0;
+        for (int i = 0; i + 1 < data.length; i++) {
+            if (data[i] == (byte) 0xFF && data[i + 1] == (byte) 0xDA && ++scans > MAX_SCANS) {
+                throw new RejectedException(
+                        RejectReason.ImageUndecodable, "JPEG of more than " + MAX_SCANS + " scans");
+            }
         }
     }
 
@@ -149,6 +165,8 @@ public final class ImageDecoder {
     private static Pixels gif(ImageReader reader, ImageHeader header) throws IOException, RejectedException {
         boolean[] cut = new boolean[1];
         reader.addIIOReadWarningListener((source, warning) -> cut[0] = true);
+        // A frame has sides of its own, whatever the header says.
+        ImageHeader.requireSize(reader.getWidth(0), reader.getHeight(0));
         BufferedImage frame = reader.read(0);
         if (cut[0] || !(frame.getColorModel() instanceof IndexColorModel colours)) {
             throw new RejectedException(RejectReason.ImageUndecodable, "GIF: damaged or cut first frame");

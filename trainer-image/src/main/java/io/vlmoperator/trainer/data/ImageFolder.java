@@ -1,14 +1,23 @@
 package io.vlmoperator.trainer.data;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.Set;
 
 /** Reads images that conversations name by a path inside one folder. */
 final class ImageFolder {
+    /** Bytes of a name that object storage takes, too. */
+    private static final int MAX_NAME = 900;
+    /** What Linux says of names that lead nowhere: these are about the sample, other errors about the storage. */
+    private static final Set<String> NOWHERE =
+            Set.of("Not a directory", "File name too long", "Too many levels of symbolic links");
+
     private ImageFolder() {}
 
     /**
@@ -34,6 +43,10 @@ final class ImageFolder {
             throw new RejectedException(
                     RejectReason.UnsafeImagePath, "'" + IndexRow.cut(name) + "' is no path inside the folder");
         }
+        if (name.getBytes(StandardCharsets.UTF_8).length > MAX_NAME) {
+            throw new RejectedException(
+                    RejectReason.ImageMissing, "'" + IndexRow.cut(name) + "' is longer than " + MAX_NAME + " bytes");
+        }
         Path root;
         try {
             root = folder.get().toRealPath();
@@ -57,6 +70,16 @@ final class ImageFolder {
             return Files.readAllBytes(real);
         } catch (NoSuchFileException e) {
             throw new RejectedException(RejectReason.ImageMissing, IndexRow.cut(name) + " does not exist");
+        } catch (FileSystemException e) {
+            if (leadsNowhere(e)) {
+                throw new RejectedException(RejectReason.ImageMissing, IndexRow.cut(name) + " leads to no file");
+            }
+            throw e;
         }
+    }
+
+    private static boolean leadsNowhere(FileSystemException e) {
+        String reason = String.valueOf(e.getReason());
+        return NOWHERE.stream().anyMatch(reason::startsWith);
     }
 }

@@ -10,6 +10,8 @@ import java.nio.charset.StandardCharsets;
 record ImageHeader(Format format, int width, int height, Colour colour) {
     /** More pixels than this are refused unread (about 200 MB decoded). */
     static final long MAX_PIXELS = 64L << 20;
+    /** Pixels of a side, libpng's own bound: decoders hold whole lines, and one of 64 Mi pixels may be half a gibibyte. */
+    private static final int MAX_SIDE = 1_000_000;
 
     /** A format that is read. */
     enum Format {
@@ -49,12 +51,21 @@ record ImageHeader(Format format, int width, int height, Colour colour) {
             throw unknown(data);
         }
         require(header.width > 0 && header.height > 0, "a side of 0 pixels");
-        if ((long) header.width * header.height > MAX_PIXELS) {
+        requireSize(header.width, header.height);
+        return header;
+    }
+
+    /** Of a picture, or of what is decoded on the way to it. */
+    static void requireSize(int width, int height) throws RejectedException {
+        if ((long) width * height > MAX_PIXELS) {
+            throw new RejectedException(
+                    RejectReason.ImageTooLarge, width + " x " + height + " pixels are more than " + MAX_PIXELS);
+        }
+        if (Math.max(width, height) > MAX_SIDE) {
             throw new RejectedException(
                     RejectReason.ImageTooLarge,
-                    header.width + " x " + header.height + " pixels are more than " + MAX_PIXELS);
+                    width + " x " + height + ": a side is longer than " + MAX_SIDE + " pixels");
         }
-        return header;
     }
 
     private static RejectedException unknown(byte[] data) {

@@ -20,7 +20,7 @@ final class WorkQueue {
 
     private final ThreadPoolExecutor executor;
     // Used by the thread only.
-    private RuntimeException failure;
+    private Throwable failure;
 
     WorkQueue(String name) {
         executor = new ThreadPoolExecutor(
@@ -36,12 +36,10 @@ final class WorkQueue {
     Communicator.Pending submit(Runnable work) {
         FutureTask<Void> task = new FutureTask<>(
                 () -> {
-                    if (failure != null) {
-                        throw failure;
-                    }
+                    rethrow();
                     try {
                         work.run();
-                    } catch (RuntimeException e) {
+                    } catch (RuntimeException | Error e) {
                         failure = e;
                         throw e;
                     }
@@ -53,6 +51,15 @@ final class WorkQueue {
             throw new IllegalStateException("the communicator is closed, or " + MAX_WAITING + " operations wait", e);
         }
         return () -> await(task);
+    }
+
+    private void rethrow() {
+        switch (failure) {
+            case null -> {}
+            case RuntimeException known -> throw known;
+            case Error known -> throw known;
+            default -> throw new IllegalStateException(failure);
+        }
     }
 
     private static void await(FutureTask<Void> task) {

@@ -26,7 +26,10 @@ final class ChildProcesses implements AutoCloseable {
 
     private static final Duration LOOK = Duration.ofMillis(50);
 
-    private record Child(int rank, Process process, Path words) {}
+    /** For the last lines of a process that has ended; one of its own children may hold the pipe open. */
+    private static final Duration LAST_LINES = Duration.ofSeconds(5);
+
+    private record Child(int rank, Process process, Path words, Thread copier) {}
 
     private final Path folder;
     private final Consumer<String> log;
@@ -49,8 +52,8 @@ final class ChildProcesses implements AutoCloseable {
         builder.environment().putAll(environment);
         builder.environment().put(PodEnvironment.TERMINATION_LOG, words.toString());
         Process process = builder.redirectErrorStream(true).start();
-        children.add(new Child(rank, process, words));
-        Thread.ofPlatform().daemon().start(() -> copy(process, rank));
+        Thread copier = Thread.ofPlatform().daemon().start(() -> copy(process, rank));
+        children.add(new Child(rank, process, words, copier));
     }
 
     /** This program in another process, with these words. */
@@ -103,6 +106,9 @@ final class ChildProcesses implements AutoCloseable {
                     close();
                 }
                 Thread.sleep(LOOK);
+            }
+            for (Child child : children) {
+                child.copier().join(LAST_LINES);
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();

@@ -67,6 +67,9 @@ final class Worker {
                     e.code().name(), Ending.message(e), null, null, null, null, null, null, null, null));
         }
         int index = pod * job.processesPerNode() + local.orElse(0);
+        if (job.processesPerNode() > 1 && local.isEmpty()) {
+            return launch(job, pod, index);
+        }
         switch (job.kind()) {
             case PretrainJob, SFTJob ->
                 Signals.onTermination(
@@ -83,9 +86,6 @@ final class Worker {
                         stop,
                         Duration.ZERO,
                         () -> halt(ExitCode.Terminated, "ended by a signal; what is finished stays", index));
-        }
-        if (job.processesPerNode() > 1 && local.isEmpty()) {
-            return launch(job, pod);
         }
         Thread.setDefaultUncaughtExceptionHandler(
                 (thread, e) -> halt(Ending.code(e), Ending.message(e) + " (in " + thread.getName() + ")", index));
@@ -126,13 +126,21 @@ final class Worker {
     }
 
     /** The pod's processes; this one only waits for them. */
-    private int launch(FrozenJob job, int pod) {
+    private int launch(FrozenJob job, int pod, int index) {
+        // It has done no step itself: what is lost, the processes say, whose time is over a little before.
+        Signals.onTerminationOfAll(
+                stop,
+                grace(),
+                () -> halt(
+                        ExitCode.Terminated,
+                        "the processes of this pod did not end in time; their logs say what was saved",
+                        index));
         log.accept("vlm-trainer worker: pod %d of %d starts %d processes"
                 .formatted(pod, job.nodes(), job.processesPerNode()));
         try {
             return finish(LocalRanks.run(job, pod, environment, stop, grace(), log));
         } catch (IOException | RuntimeException e) {
-            return finish(words(Ending.code(e), Ending.message(e), pod * job.processesPerNode()));
+            return finish(words(Ending.code(e), Ending.message(e), index));
         }
     }
 
