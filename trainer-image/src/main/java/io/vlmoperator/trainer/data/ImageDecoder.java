@@ -110,8 +110,7 @@ public final class ImageDecoder {
         int scans = 0;
         for (int i = 0; i + 1 < data.length; i++) {
             if (data[i] == (byte) 0xFF && data[i + 1] == (byte) 0xDA && ++scans > MAX_SCANS) {
-                throw new RejectedException(
-                        RejectReason.ImageUndecodable, "JPEG of more than " + MAX_SCANS + " scans");
+                throw new RejectedException(RejectReason.ImageUndecodable, "JPEG of more than " + MAX_SCANS + " scans");
             }
         }
     }

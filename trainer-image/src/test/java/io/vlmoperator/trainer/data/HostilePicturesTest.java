@@ -105,8 +105,8 @@ class HostilePicturesTest {
         Files.write(folder.resolve("0.png"), TestData.png(2, 2, 1));
         Files.createSymbolicLink(folder.resolve("loop.png"), Path.of("loop.png"));
         for (String name : Arrays.asList("a".repeat(300), "b/".repeat(3000) + "c.png", "0.png/1.png", "loop.png")) {
-            RejectedException refused = catchThrowableOfType(
-                    RejectedException.class, () -> ImageFolder.read(Optional.of(folder), name));
+            RejectedException refused =
+                    catchThrowableOfType(RejectedException.class, () -> ImageFolder.read(Optional.of(folder), name));
             assertThat(refused).as(name).isNotNull();
             assertThat(refused.reason()).isEqualTo(RejectReason.ImageMissing);
             assertThat(refused.getMessage().length()).isLessThan(500);
