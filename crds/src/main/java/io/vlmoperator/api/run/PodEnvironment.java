@@ -1,5 +1,7 @@
 package io.vlmoperator.api.run;
 
+import java.util.Map;
+
 /** Names of what the operator puts into a worker's environment. All begin with {@code VLM_} and can't be set by people. */
 public final class PodEnvironment {
     /** Path of the frozen job: {@link FrozenJob#FILE} in the mounted ConfigMap. */
@@ -30,6 +32,13 @@ public final class PodEnvironment {
     public static final String CACHE = "VLM_CACHE";
     /** Set by the Job controller: index of the pod, the node rank. */
     public static final String COMPLETION_INDEX = "JOB_COMPLETION_INDEX";
+
+    /**
+     * What libraries have to find in the environment of a process on a GPU to give the same bits every time ({@code determinism: Exact}): cuBLAS
+     * a fixed workspace, NCCL one algorithm and one protocol instead of its own choice. They read it once, when they start.
+     */
+    public static final Map<String, String> EXACT =
+            Map.of("CUBLAS_WORKSPACE_CONFIG", ":4096:8", "NCCL_ALGO", "Ring", "NCCL_PROTO", "Simple");
 
     public static final String DEFAULT_MOUNT_ROOT = "/mnt";
     public static final String DEFAULT_CACHE = "/cache";

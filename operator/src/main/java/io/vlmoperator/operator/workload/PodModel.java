@@ -15,6 +15,8 @@ import io.fabric8.kubernetes.api.model.VolumeMountBuilder;
 import io.vlmoperator.api.run.FrozenJob;
 import io.vlmoperator.api.run.Kind;
 import io.vlmoperator.api.run.PodEnvironment;
+import io.vlmoperator.api.spec.Determinism;
+import io.vlmoperator.api.spec.TrainingSpec;
 import io.vlmoperator.api.spec.Workers;
 import io.vlmoperator.operator.model.Subject;
 import io.vlmoperator.operator.policy.Elastic;
@@ -142,6 +144,14 @@ final class PodModel {
 
     private List<EnvVar> env() {
         var env = new ArrayList<EnvVar>();
+        if (exactOnGpus()) {
+            // Whoever knows better may choose another algorithm; the trainer refuses what is not exact.
+            new TreeMap<>(PodEnvironment.EXACT).forEach((name, value) -> {
+                if (workers().env().stream().noneMatch(own -> own.name().equals(name))) {
+                    env.add(value(name, value));
+                }
+            });
+        }
         workers().env().forEach(own -> env.add(value(own.name(), own.value())));
         var network = workers().network();
         if (network != null && network.interfaceName() != null) {
@@ -207,6 +217,13 @@ final class PodModel {
                 .endValueFrom()
                 .build());
         return env;
+    }
+
+    private boolean exactOnGpus() {
+        TrainingSpec training = job.pretrain() != null ? job.pretrain() : job.sft();
+        return training != null
+                && training.determinism() == Determinism.Exact
+                && workers().gpusPerNode() > 0;
     }
 
     private static EnvVar value(String name, String value) {

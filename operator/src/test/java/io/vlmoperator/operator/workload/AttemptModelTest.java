@@ -11,6 +11,7 @@ import io.fabric8.kubernetes.api.model.Volume;
 import io.fabric8.kubernetes.api.model.VolumeMount;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import io.vlmoperator.api.run.FrozenJob;
+import io.vlmoperator.api.run.PodEnvironment;
 import io.vlmoperator.operator.model.Observed;
 import io.vlmoperator.operator.model.Resolution;
 import io.vlmoperator.operator.plan.Action;
@@ -182,6 +183,28 @@ class AttemptModelTest {
         var all = model(GPUS.replace("minNodes: 2", "minNodes: 4"));
         assertThat(all.job().getMetadata().getAnnotations()).containsOnlyKeys("vlm-operator.io/retry-digest");
         assertThat(env(all, "VLM_NODES")).isNull();
+    }
+
+    @Test
+    void exactGpusFindOneAlgorithmInTheirEnvironment() {
+        var exact = GPUS.replace("spec:", "spec:\n  determinism: Exact");
+        PodEnvironment.EXACT.forEach((name, value) -> {
+            assertThat(env(model(exact), name).getValue()).isEqualTo(value);
+            assertThat(env(model(GPUS), name)).isNull();
+            assertThat(env(model(PRETRAIN.replace("spec:", "spec:\n  determinism: Exact")), name))
+                    .isNull();
+        });
+        var own = model(exact.replace("env: [", "env: [{name: NCCL_ALGO, value: Tree}, "));
+        assertThat(own.job()
+                        .getSpec()
+                        .getTemplate()
+                        .getSpec()
+                        .getContainers()
+                        .getFirst()
+                        .getEnv())
+                .filteredOn(variable -> variable.getName().equals("NCCL_ALGO"))
+                .singleElement()
+                .satisfies(variable -> assertThat(variable.getValue()).isEqualTo("Tree"));
     }
 
     private static EnvVar env(AttemptModel model, String name) {

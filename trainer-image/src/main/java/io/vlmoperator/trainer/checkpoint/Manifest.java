@@ -22,6 +22,7 @@ import java.util.regex.Pattern;
  * @param model sizes
  * @param trained parts in the flat buffers
  * @param parameters trained ones, in the order of the flat buffers
+ * @param computed how the weights were computed; missing where an older trainer wrote the checkpoint
  * @param guarded what the guards of loss and gradient saw and left out; missing for nothing
  */
 public record Manifest(
@@ -39,6 +40,7 @@ public record Manifest(
         List<Part> trained,
         List<Piece> parameters,
         List<FileEntry> files,
+        Computed computed,
         Guarded guarded) {
     public static final int FORMAT_VERSION = 1;
     static final long MAX_BYTES = 64L << 20;
@@ -61,6 +63,13 @@ public record Manifest(
             return shape.stream().reduce(1L, Math::multiplyExact);
         }
     }
+
+    /**
+     * @param device kind of device of the writing rank, {@code CPU} or {@code CUDA}
+     * @param precision of the spec
+     * @param determinism of the spec: whether the same job gives the same bits again on a GPU
+     */
+    public record Computed(String device, String precision, String determinism) {}
 
     /**
      * Steps whose batches updated nothing.

@@ -56,6 +56,9 @@ final class Children {
                 if (Gpu.workers(job).gpusPerNode() > 0) {
                     // Here every process stands for a pod, and all share the machine's GPUs.
                     child.put(LocalRanks.VISIBLE, LocalRanks.visible(environment.get(LocalRanks.VISIBLE), index));
+                    if (Gpu.exact(job)) {
+                        PodEnvironment.EXACT.forEach(child::putIfAbsent);
+                    }
                 }
                 children.start(index, child);
             }

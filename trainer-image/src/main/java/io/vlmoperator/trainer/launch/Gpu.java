@@ -1,15 +1,26 @@
 package io.vlmoperator.trainer.launch;
 
 import io.vlmoperator.api.run.FrozenJob;
+import io.vlmoperator.api.run.PodEnvironment;
+import io.vlmoperator.api.spec.Determinism;
 import io.vlmoperator.api.spec.Precision;
 import io.vlmoperator.api.spec.TrainingSpec;
 import io.vlmoperator.api.spec.Workers;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.op.Device;
 import io.vlmoperator.trainer.op.Gpus;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.regex.Pattern;
 
 /** Whether the device at hand is the one that a job asks for. */
 final class Gpu {
+    /** Values that leave cuBLAS and NCCL no choice: one workspace, one algorithm, one protocol. */
+    private static final Map<String, Pattern> FIXED = Map.of(
+            "CUBLAS_WORKSPACE_CONFIG", Pattern.compile(":4096:8|:16:8"),
+            "NCCL_ALGO", Pattern.compile("(?i)ring|tree"),
+            "NCCL_PROTO", Pattern.compile("(?i)simple|ll|ll128"));
+
     private Gpu() {}
 
     /**
@@ -38,8 +49,42 @@ final class Gpu {
         }
     }
 
+    /**
+     * {@code determinism: Exact} on a GPU needs variables that cuBLAS and NCCL read when they start: {@link PodEnvironment#EXACT}, or other
+     * values that leave them no choice. The operator and {@code vlm-trainer run --processes} set them.
+     *
+     * @param device of this process
+     * @param world processes of the job; one alone needs no NCCL
+     * @throws TrainerException InvalidConfiguration
+     */
+    static void requireExact(FrozenJob job, Device device, int world, Map<String, String> environment) {
+        if (device.isHost() || !exact(job)) {
+            return;
+        }
+        new TreeMap<>(FIXED).forEach((name, fixed) -> {
+            String value = environment.getOrDefault(name, "");
+            if ((world > 1 || !name.startsWith("NCCL_"))
+                    && !fixed.matcher(value).matches()) {
+                throw TrainerException.configuration("determinism Exact on a GPU needs the environment variable " + name
+                        + "=" + PodEnvironment.EXACT.get(name) + ", but it is '" + value
+                        + "'; set it before the start (in a manifest leave it out of workers.env), or write"
+                        + " determinism: Fast");
+            }
+        });
+    }
+
+    /** Whether the job wants the same bits from every run. */
+    static boolean exact(FrozenJob job) {
+        TrainingSpec spec = training(job);
+        return spec != null && spec.determinism() == Determinism.Exact;
+    }
+
+    private static TrainingSpec training(FrozenJob job) {
+        return job.pretrain() != null ? job.pretrain() : job.sft();
+    }
+
     private static boolean bfloat16(FrozenJob job) {
-        TrainingSpec spec = job.pretrain() != null ? job.pretrain() : job.sft();
+        TrainingSpec spec = training(job);
         return spec != null && spec.precision() == Precision.BFloat16;
     }
 

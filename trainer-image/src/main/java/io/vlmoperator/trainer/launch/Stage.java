@@ -120,6 +120,7 @@ record Stage(
     private void requireDevice() {
         Torch torch = Torch.start();
         Gpu.require(job, torch.device(), torch.gpus());
+        Gpu.requireExact(job, torch.device(), job.nodes() * job.processesPerNode(), System.getenv());
     }
 
     private Made dataset() {

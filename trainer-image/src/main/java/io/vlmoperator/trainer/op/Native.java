@@ -45,7 +45,8 @@ final class Native {
                         ADDRESS));
     }
 
-    private MethodHandle function(String name, FunctionDescriptor descriptor) {
+    /** A function that libtorch exports. */
+    MethodHandle function(String name, FunctionDescriptor descriptor) {
         MemorySegment address = torch.find(name)
                 .orElseThrow(() -> new TorchException(
                         "libtorch has no function " + name + "; the trainer needs libtorch " + Torch.VERSION));
@@ -161,7 +162,7 @@ final class Native {
         }
     }
 
-    private static RuntimeException unexpected(String what, Throwable cause) {
+    static RuntimeException unexpected(String what, Throwable cause) {
         return switch (cause) {
             case RuntimeException e -> e;
             case Error e -> throw e;

@@ -49,6 +49,11 @@ public final class Ops {
         Torch.start().script().run(method, arguments);
     }
 
+    /** The form of an operator that gives the same bits every time, where that is asked for. */
+    private static String inOrder(String method) {
+        return Torch.start().exact() ? method + "_in_order" : method;
+    }
+
     /** An operator with a gradient; see {@link Recorder#apply}. */
     private Tensor differentiable(
             Recorder.Cost cost,
@@ -315,7 +320,7 @@ public final class Ops {
                 (ops, in) -> List.of(ops.script("rows", in.get(0), in.get(1))),
                 (to, gradient) -> {
                     for (Tensor sum : to.sum(table)) {
-                        run("add_rows", sum, index, gradient);
+                        run(inOrder("add_rows"), sum, index, gradient);
                     }
                 });
     }
@@ -330,7 +335,7 @@ public final class Ops {
                 List.of(index),
                 (ops, in) -> List.of(ops.script("rows_of_two", in.get(0), in.get(1), in.get(2))),
                 (to, gradient) -> {
-                    Tensor both = to.ops().script("rows_of_two_backward", gradient, index, end);
+                    Tensor both = to.ops().script(inOrder("rows_of_two_backward"), gradient, index, end);
                     to.add(first, to.ops().script("slice", both, 0, 0, split));
                     to.add(second, to.ops().script("slice", both, 0, split, end));
                 });
@@ -515,7 +520,8 @@ public final class Ops {
                 List.of(patchesRD),
                 List.of(),
                 (ops, in) -> List.of(ops.script("average_pool", in.get(0), side, target)),
-                (to, gradient) -> to.add(patchesRD, to.ops().script("average_pool_backward", gradient, side, target)));
+                (to, gradient) ->
+                        to.add(patchesRD, to.ops().script(inOrder("average_pool_backward"), gradient, side, target)));
     }
 
     // --- head

@@ -10,6 +10,8 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.stream.Collectors;
 
 /**
@@ -51,6 +53,11 @@ public final class Profile implements AutoCloseable {
     /** Notes a stretch that contains operators, such as a step. */
     public synchronized void step(String name, long start, long nanos) {
         steps.add(new Call(name, Thread.currentThread().threadId(), start, nanos));
+    }
+
+    /** Names of the operators that ran. */
+    public synchronized Set<String> operators() {
+        return calls.stream().map(Call::name).collect(Collectors.toCollection(TreeSet::new));
     }
 
     /** Time by operator, most first, as lines for people. */

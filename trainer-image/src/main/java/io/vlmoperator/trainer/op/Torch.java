@@ -25,6 +25,7 @@ public final class Torch {
 
     private final PtNDManager manager;
     private final Native natives;
+    private final Kernels kernels;
     private final Optional<CudaRuntime> cuda;
     private final Gpus gpus;
     private final Device device;
@@ -65,6 +66,7 @@ public final class Torch {
         natives = new Native(folder);
         String build = natives.buildDescription();
         requireVersion(build);
+        kernels = new Kernels(natives);
         CudaRuntime.Opened opened = CudaRuntime.open(folder);
         cuda = opened instanceof CudaRuntime.Opened.Runtime(CudaRuntime runtime)
                 ? Optional.of(runtime)
@@ -163,6 +165,19 @@ public final class Torch {
     /** Threads that one operator may use. */
     public int threads() {
         return JniUtils.getNumThreads();
+    }
+
+    /**
+     * Whether all operators of this process give the same bits every time, also on a GPU: sums over rows are then formed in order, and libtorch
+     * refuses kernels that add in the order of their threads.
+     */
+    public void exact(boolean on) {
+        kernels.exact(on);
+    }
+
+    /** Whether {@link #exact(boolean)} was asked for. */
+    public boolean exact() {
+        return kernels.exact();
     }
 
     /** Number of tensors open in the process; constant between steps. */

@@ -3,6 +3,7 @@ package io.vlmoperator.trainer.train;
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.api.run.FrozenJob;
 import io.vlmoperator.api.spec.Checkpoints;
+import io.vlmoperator.api.spec.TrainingSpec;
 import io.vlmoperator.api.status.Checkpoint;
 import io.vlmoperator.trainer.Json;
 import io.vlmoperator.trainer.TrainerException;
@@ -18,6 +19,7 @@ import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.metric.Progress;
 import io.vlmoperator.trainer.model.VisionLanguageModel;
 import io.vlmoperator.trainer.op.Scope;
+import io.vlmoperator.trainer.op.Torch;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
@@ -379,6 +381,7 @@ final class Saver implements AutoCloseable {
                         .map(p -> new Manifest.Piece(p.name(), p.shape()))
                         .toList(),
                 files,
+                computed(),
                 save.guarded.orElse(null));
         String digest = writer.publish(owner, manifest);
         Checkpoint checkpoint = describe(manifest, digest);
@@ -386,6 +389,14 @@ final class Saver implements AutoCloseable {
         publishFacts();
         prune(owner);
         return checkpoint;
+    }
+
+    private Manifest.Computed computed() {
+        TrainingSpec spec = SpecDigest.training(job);
+        return new Manifest.Computed(
+                Torch.start().device().kind().name(),
+                spec.precision().name(),
+                spec.determinism().name());
     }
 
     private void prune(RunFolder.Fence owner) throws IOException {

@@ -4,6 +4,7 @@ import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.api.run.FrozenJob;
 import io.vlmoperator.api.run.ProgressAnswer;
 import io.vlmoperator.api.run.ProgressReport;
+import io.vlmoperator.api.spec.Determinism;
 import io.vlmoperator.api.spec.Loss;
 import io.vlmoperator.api.spec.Precision;
 import io.vlmoperator.api.spec.Recompute;
@@ -28,6 +29,7 @@ import io.vlmoperator.trainer.op.DType;
 import io.vlmoperator.trainer.op.FusedAdamW;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Tape;
+import io.vlmoperator.trainer.op.Torch;
 import io.vlmoperator.trainer.text.Tokenizer;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -106,7 +108,14 @@ public final class Trainer {
      * @throws TrainerException with every exit code of the contract
      */
     public void run() {
+        boolean exact = spec.determinism() == Determinism.Exact;
+        Torch.start().exact(exact);
         try (Scope scope = Scope.open()) {
+            log(
+                    exact
+                            ? "determinism Exact on " + scope.device()
+                                    + ": sums in a fixed order, and only kernels of libtorch that give the same bits every time"
+                            : "determinism Fast on " + scope.device());
             RunStart begin = new RunStart(context, run);
             if (leads()) {
                 begin.requireFolderOfThisSpec();

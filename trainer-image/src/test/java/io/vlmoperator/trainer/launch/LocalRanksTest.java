@@ -30,6 +30,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
@@ -207,6 +208,7 @@ class LocalRanksTest {
         Gpu.require(wants, Device.CUDA, old); // Float32
         Gpu.require(job(3, 0), Device.HOST, none);
 
+        exactNeedsWhatLibrariesRead(wants);
         assertThat(LocalRanks.visible(null, 3)).isEqualTo("3");
         assertThat(LocalRanks.visible("4,GPU-abc", 1)).isEqualTo("GPU-abc");
         assertThatThrownBy(() -> LocalRanks.visible("4,5", 2)).hasMessageContaining("names 2 devices");
@@ -214,5 +216,29 @@ class LocalRanksTest {
         assertThat(LocalRanks.of(Map.of(LocalRanks.LOCAL_RANK, "1"), 2)).hasValue(1);
         assertThatThrownBy(() -> LocalRanks.of(Map.of(LocalRanks.LOCAL_RANK, "2"), 2))
                 .hasMessageContaining("has 2 processes");
+    }
+
+    private void exactNeedsWhatLibrariesRead(FrozenJob fast) throws IOException {
+        Path file = folder.resolve("exact.json");
+        Files.writeString(
+                file,
+                new String(Json.bytes(fast), StandardCharsets.UTF_8)
+                        .replace("\"determinism\":\"Fast\"", "\"determinism\":\"Exact\""));
+        FrozenJob exact = Json.read(file, 1 << 20, FrozenJob.class);
+        assertThat(Gpu.exact(exact)).isTrue();
+        assertThat(Gpu.exact(fast)).isFalse();
+        Gpu.requireExact(exact, Device.CUDA, 2, PodEnvironment.EXACT);
+        Gpu.requireExact(exact, Device.CUDA, 1, Map.of("CUBLAS_WORKSPACE_CONFIG", ":16:8"));
+        Gpu.requireExact(exact, Device.HOST, 2, Map.of());
+        Gpu.requireExact(fast, Device.CUDA, 2, Map.of());
+        assertThatThrownBy(() -> Gpu.requireExact(exact, Device.CUDA, 1, Map.of()))
+                .isInstanceOfSatisfying(
+                        TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.InvalidConfiguration))
+                .hasMessageContaining("CUBLAS_WORKSPACE_CONFIG=:4096:8, but it is ''");
+        Map<String, String> open = new TreeMap<>(PodEnvironment.EXACT);
+        open.put("NCCL_ALGO", "Ring,Tree");
+        assertThatThrownBy(() -> Gpu.requireExact(exact, Device.CUDA, 2, open))
+                .hasMessageContaining("NCCL_ALGO=Ring, but it is 'Ring,Tree'")
+                .hasMessageContaining("workers.env");
     }
 }

@@ -7,6 +7,7 @@ import static org.assertj.core.data.Offset.offset;
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.api.run.FrozenJob;
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.checkpoint.Manifest;
 import io.vlmoperator.trainer.checkpoint.ModelLoader;
 import io.vlmoperator.trainer.checkpoint.RunFolder;
 import io.vlmoperator.trainer.dist.Communicator;
@@ -280,6 +281,12 @@ class TrainerTest {
     void finetunesFromACheckpointWithMoreVisualTokens() throws IOException {
         TinyRun run = tiny("sft");
         run.train();
+        assertThat(ModelLoader.find(run.run(), Optional.empty())
+                        .manifest()
+                        .orElseThrow()
+                        .computed())
+                .isEqualTo(new Manifest.Computed("CPU", "Float32", "Fast"));
+        assertThat(run.log).contains("determinism Fast on cpu");
         TinyRun sft = new TinyRun(run.root);
         sft.train(sft.sft(), new io.vlmoperator.trainer.dist.Single());
         ModelLoader.Source source = ModelLoader.find(run.root.resolve("sft"), Optional.empty());
