@@ -115,10 +115,10 @@ bench-checkpoint: build ## how long training stands still for a save, against a 
 bench-pack: build ## index, packing plan and order of 28.4 M made-up samples (SAMPLES=fewer)
 	@src/bench/bin/bench-pack
 
-bench-select: build ## 128 M uids selected by two lists (UIDS=fewer)
+bench-select: build ## 128 M uids selected by three lists (UIDS=fewer, WITHIN=seconds)
 	@src/bench/bin/bench-select
 
-bench-conversations: build ## 10 M made-up conversations indexed: time and memory (CONVERSATIONS=fewer)
+bench-conversations: build ## 10 M made-up conversations indexed: time and memory (CONVERSATIONS=fewer, WITHIN=seconds)
 	@src/bench/bin/bench-conversations
 
 .PHONY: bench-images

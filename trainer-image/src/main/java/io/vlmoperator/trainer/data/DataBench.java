@@ -5,13 +5,7 @@ import io.vlmoperator.api.spec.Pack;
 import io.vlmoperator.api.spec.Source;
 import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.data.Shard.Form;
-import java.io.BufferedOutputStream;
 import java.io.IOException;
-import java.io.OutputStream;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HexFormat;
@@ -21,7 +15,7 @@ import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicInteger;
 
-/** Index, plan, order and selection on made-up samples: what {@code make bench-pack} and {@code make bench-select} measure. */
+/** Index, plan and order of made-up samples: what {@code make bench-pack} measures. */
 public final class DataBench {
     /** As the packer of the paper sees them: tars of 10,000. */
     private static final int PER_SHARD = 10_000;
@@ -167,75 +161,6 @@ public final class DataBench {
             writer.publish(
                     folder.resolve(shard.indexName()),
                     new IndexFile.Origin("sha256:none", shard.location(), 20_480L * rows, 0));
-        }
-    }
-
-    /**
-     * What was selected.
-     *
-     * @param asked uids that were looked up
-     * @param kept of these
-     */
-    public record Selected(long listed, long asked, long kept) {}
-
-    /**
-     * Writes a sorted list of so many uids as DataComp does and a second of half as many, opens both, and asks for every uid of the first: those
-     * of {@code anyOf} the first and {@code not} the second.
-     *
-     * @param folder empty
-     */
-    public static Selected select(Path folder, long uids, Progress progress) throws IOException {
-        Files.createDirectories(folder);
-        write(folder.resolve("all.npy"), uids, 1);
-        write(folder.resolve("half.npy"), uids / 2, 2);
-        progress.done("write");
-        var first = rule("all.npy");
-        var second = rule("half.npy");
-        long kept = 0;
-        Locations locations = Locations.of(Map.of("d", folder));
-        var select = new io.vlmoperator.api.spec.Select(List.of(first), null, List.of(second));
-        try (Selection selection = Selection.open(select, locations, folder.resolve("scratch"), Scoring.none(folder))) {
-            progress.done("open");
-            for (long n = 0; n < uids; n++) {
-                // In a stride that visits all of them, as samples of tars do not come sorted.
-                long place = Math.floorMod(n * 15_485_863L, uids);
-                kept += selection.copies(uid(place, uids), 0);
-            }
-            progress.done("look up");
-        }
-        return new Selected(uids + uids / 2, uids, kept);
-    }
-
-    private static io.vlmoperator.api.spec.Select.Rule rule(String file) {
-        return new io.vlmoperator.api.spec.Select.Rule(
-                new io.vlmoperator.api.spec.Select.UidList("pvc://d/" + file), null);
-    }
-
-    /** The n-th of so many sorted uids: spread over all 128 bits with a jitter, as hashes are. */
-    private static String uid(long n, long of) {
-        return HexFormat.of().toHexDigits(high(n, of)) + HexFormat.of().toHexDigits(Mix.of(n));
-    }
-
-    private static long high(long n, long of) {
-        long stride = Long.divideUnsigned(-1L, of);
-        return n * stride + Long.remainderUnsigned(Mix.of(n, 1), stride);
-    }
-
-    private static void write(Path file, long count, int every) throws IOException {
-        String dictionary =
-                "{'descr': [('f0', '<u8'), ('f1', '<u8')], 'fortran_order': False, 'shape': (" + count + ",), }";
-        byte[] header = (dictionary + " ".repeat(117 - dictionary.length()) + "\n").getBytes(StandardCharsets.UTF_8);
-        ByteBuffer buffer = ByteBuffer.allocate(16 << 12).order(ByteOrder.LITTLE_ENDIAN);
-        try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(file))) {
-            out.write(new byte[] {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (byte) header.length, 0});
-            out.write(header);
-            for (long n = 0; n < count; n++) {
-                buffer.putLong(high(n * every, count * every)).putLong(Mix.of(n * every));
-                if (!buffer.hasRemaining() || n == count - 1) {
-                    out.write(buffer.array(), 0, buffer.position());
-                    buffer.clear();
-                }
-            }
         }
     }
 }

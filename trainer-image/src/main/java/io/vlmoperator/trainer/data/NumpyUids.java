@@ -22,6 +22,9 @@ import java.util.regex.Pattern;
 final class NumpyUids {
     private static final byte[] MAGIC = {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y'};
     private static final int MAX_HEADER = 1 << 16;
+    /** Bytes that are read at a time; whole uids. */
+    private static final int BLOCK = 1 << 16;
+
     private static final String STRING = "(?:'[^']*'|\"[^\"]*\")";
     private static final Pattern DESCR = Pattern.compile("[\"']descr[\"']\\s*:\\s*(\\[[^\\]]*]|" + STRING + ")");
     private static final Pattern TWO_UNSIGNED =
@@ -68,8 +71,13 @@ final class NumpyUids {
             if (Files.size(file) != want) {
                 throw wrong(file, "it has " + Files.size(file) + " bytes, but " + count + " uids end at byte " + want);
             }
-            for (long i = 0; i < count; i++) {
-                sink.uid(Long.reverseBytes(in.readLong()), Long.reverseBytes(in.readLong()));
+            ByteBuffer block = ByteBuffer.allocate(BLOCK).order(ByteOrder.LITTLE_ENDIAN);
+            for (long left = 16 * count; left > 0; left -= block.limit()) {
+                block.clear().limit((int) Math.min(BLOCK, left));
+                in.readFully(block.array(), 0, block.limit());
+                while (block.hasRemaining()) {
+                    sink.uid(block.getLong(), block.getLong());
+                }
             }
         } catch (EOFException e) {
             throw wrong(file, "it became shorter while it was read");

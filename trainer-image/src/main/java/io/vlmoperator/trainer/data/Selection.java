@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 
 /** Which samples of captions are kept, and how often: the rules of {@link Select} over lists of uids and scores. */
@@ -136,9 +137,9 @@ final class Selection implements AutoCloseable {
             return 1;
         }
         unreadable += hasUnreadable(ordinal) ? 1 : 0;
-        boolean listed = uid.length() == 32 && uid.chars().allMatch(c -> Character.digit(c, 16) >= 0 && c < 128);
-        long high = listed ? Long.parseUnsignedLong(uid, 0, 16, 16) : 0;
-        long low = listed ? Long.parseUnsignedLong(uid, 16, 32, 16) : 0;
+        boolean listed = isHex128(uid);
+        long high = listed ? HexFormat.fromHexDigitsToLong(uid, 0, 16) : 0;
+        long low = listed ? HexFormat.fromHexDigitsToLong(uid, 16, 32) : 0;
         long any = 0;
         for (Rule rule : anyOf) {
             any = Math.max(any, copies(rule, listed, high, low, ordinal));
@@ -162,6 +163,18 @@ final class Selection implements AutoCloseable {
                     "select lists uid " + uid + " " + copies + " times; at most " + MAX_COPIES + " are possible");
         }
         return (int) copies;
+    }
+
+    private static boolean isHex128(String uid) {
+        if (uid.length() != 32) {
+            return false;
+        }
+        for (int i = 0; i < 32; i++) {
+            if (!HexFormat.isHexDigit(uid.charAt(i))) {
+                return false;
+            }
+        }
+        return true;
     }
 
     private boolean hasUnreadable(int ordinal) {

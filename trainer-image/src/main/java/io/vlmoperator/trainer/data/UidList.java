@@ -1,13 +1,12 @@
 package io.vlmoperator.trainer.data;
 
 import io.vlmoperator.trainer.TrainerException;
-import java.io.BufferedOutputStream;
-import java.io.DataOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileChannel.MapMode;
@@ -20,19 +19,24 @@ import java.util.Locale;
 import org.duckdb.DuckDBAppender;
 
 /**
- * The uids of one file, sorted, as a mapped file of 16 bytes each: a hundred million cost no heap, and the operating system keeps what is
- * looked at. What comes sorted is only checked and copied; the rest is sorted by DuckDB, which spills to disk.
+ * The uids of one file, sorted, as a mapped file of 16 bytes each and a table of where each stretch of the numbers begins, at most one byte more: a
+ * hundred million cost no heap, and the operating system keeps what is looked at. What comes sorted is only checked and copied; the rest is sorted by DuckDB, which spills to disk.
  */
 final class UidList implements AutoCloseable {
-    private static final ValueLayout.OfLong BIG_ENDIAN =
-            ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
-    /** Interpolation gives way to halving after so many steps: then the uids are not spread evenly. */
-    private static final int INTERPOLATIONS = 8;
+    /**
+     * At most so many uids share their first bits on average, where they are spread as hashes are: few enough to lie in a few lines of the
+     * processor's cache.
+     */
+    private static final int PER_BUCKET = 16;
 
     private final Path sorted;
     private final Arena arena;
     private final MemorySegment uids;
     private final long size;
+    /** Bits of the upper half behind those that number the buckets. */
+    private final int shift;
+    /** First place of each bucket, and the size behind the last. */
+    private final MemorySegment starts;
 
     @SuppressWarnings("MustBeClosedChecker") // close() closes it
     private UidList(Path sorted) throws IOException {
@@ -41,9 +45,25 @@ final class UidList implements AutoCloseable {
         arena = Arena.ofShared();
         try (FileChannel channel = FileChannel.open(sorted)) {
             uids = channel.map(MapMode.READ_ONLY, 0, 16 * size, arena);
-        } catch (IOException e) {
+            int bits = Math.max(1, 64 - Long.numberOfLeadingZeros(size / PER_BUCKET));
+            shift = 64 - bits;
+            starts = arena.allocate(ValueLayout.JAVA_LONG, (1L << bits) + 1);
+            fillStarts(1L << bits);
+        } catch (IOException | RuntimeException | Error e) {
             arena.close();
             throw e;
+        }
+    }
+
+    private void fillStarts(long buckets) {
+        long bucket = 0;
+        for (long place = 0; place < size; place++) {
+            for (long last = high(place) >>> shift; bucket <= last; bucket++) {
+                starts.setAtIndex(ValueLayout.JAVA_LONG, bucket, place);
+            }
+        }
+        for (; bucket <= buckets; bucket++) {
+            starts.setAtIndex(ValueLayout.JAVA_LONG, bucket, size);
         }
     }
 
@@ -80,13 +100,12 @@ final class UidList implements AutoCloseable {
     private static void numpy(Path file, Path scratch) throws IOException {
         boolean[] inOrder = {true};
         long[] before = new long[2];
-        try (DataOutputStream out = open(scratch)) {
+        try (Output out = new Output(scratch)) {
             NumpyUids.read(file, (high, low) -> {
                 inOrder[0] &= compare(before[0], before[1], high, low) <= 0;
                 before[0] = high;
                 before[1] = low;
-                out.writeLong(high);
-                out.writeLong(low);
+                out.write(high, low);
             });
         }
         if (inOrder[0]) {
@@ -152,12 +171,11 @@ final class UidList implements AutoCloseable {
     }
 
     private static void write(Duck duck, String query, Path scratch) throws IOException {
-        try (DataOutputStream out = open(scratch);
+        try (Output out = new Output(scratch);
                 Statement statement = duck.connection().createStatement();
                 ResultSet rows = statement.executeQuery(query)) {
             while (rows.next()) {
-                out.writeLong(rows.getLong(1) ^ Long.MIN_VALUE);
-                out.writeLong(rows.getLong(2) ^ Long.MIN_VALUE);
+                out.write(rows.getLong(1) ^ Long.MIN_VALUE, rows.getLong(2) ^ Long.MIN_VALUE);
             }
         } catch (SQLException e) {
             throw Duck.failed("sorting uids", e);
@@ -173,9 +191,34 @@ final class UidList implements AutoCloseable {
         return scratch.resolveSibling(scratch.getFileName() + ".spill");
     }
 
-    private static DataOutputStream open(Path scratch) throws IOException {
-        OutputStream out = Files.newOutputStream(scratch);
-        return new DataOutputStream(new BufferedOutputStream(out, 1 << 16));
+    /** The sorted file: both halves of each uid, the upper one first, in this machine's order of bytes. */
+    private static final class Output implements AutoCloseable {
+        private final OutputStream file;
+        private final ByteBuffer buffer = ByteBuffer.allocate(1 << 16).order(ByteOrder.nativeOrder());
+
+        @SuppressWarnings("MustBeClosedChecker") // close() closes it
+        Output(Path path) throws IOException {
+            file = Files.newOutputStream(path);
+        }
+
+        void write(long high, long low) throws IOException {
+            if (!buffer.hasRemaining()) {
+                flush();
+            }
+            buffer.putLong(high).putLong(low);
+        }
+
+        private void flush() throws IOException {
+            file.write(buffer.array(), 0, buffer.position());
+            buffer.clear();
+        }
+
+        @Override
+        public void close() throws IOException {
+            try (file) {
+                flush();
+            }
+        }
     }
 
     private static int compare(long highA, long lowA, long highB, long lowB) {
@@ -198,22 +241,13 @@ final class UidList implements AutoCloseable {
         return to - from;
     }
 
-    /** First place that holds no smaller uid. Uids are hashes, so a place is guessed from the value first. */
+    /** First place that holds no smaller uid. */
     private long lowerBound(long high, long low) {
-        long from = 0;
-        long to = size;
-        for (int step = 0; from < to; step++) {
+        long bucket = high >>> shift;
+        long from = start(bucket);
+        long to = start(bucket + 1);
+        while (from < to) {
             long middle = (from + to) >>> 1;
-            if (step < INTERPOLATIONS && to - from > 64) {
-                double below = unsigned(high(from));
-                double above = unsigned(high(to - 1));
-                double share = above > below ? (unsigned(high) - below) / (above - below) : 0.5;
-                // Both neighbours of a good guess lie close: aim a little to the side of the nearer border.
-                long guess = from + (long) (share * (to - from));
-                long slack = (long) (4 * Math.sqrt(to - from));
-                guess += step % 2 == 0 ? slack : -slack;
-                middle = Math.clamp(guess, from, to - 1);
-            }
             if (compare(high(middle), low(middle), high, low) < 0) {
                 from = middle + 1;
             } else {
@@ -223,16 +257,16 @@ final class UidList implements AutoCloseable {
         return from;
     }
 
-    private static double unsigned(long value) {
-        return (value >>> 1) * 2.0;
+    private long start(long bucket) {
+        return starts.getAtIndex(ValueLayout.JAVA_LONG, bucket);
     }
 
     private long high(long place) {
-        return uids.get(BIG_ENDIAN, 16 * place);
+        return uids.get(ValueLayout.JAVA_LONG, 16 * place);
     }
 
     private long low(long place) {
-        return uids.get(BIG_ENDIAN, 16 * place + 8);
+        return uids.get(ValueLayout.JAVA_LONG, 16 * place + 8);
     }
 
     @Override

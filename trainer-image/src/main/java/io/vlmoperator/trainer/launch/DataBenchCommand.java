@@ -5,13 +5,17 @@ import io.vlmoperator.api.spec.Pack;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.data.ConversationBench;
 import io.vlmoperator.trainer.data.DataBench;
+import io.vlmoperator.trainer.data.SelectBench;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
+import java.util.Map;
 import java.util.stream.Stream;
 
 /** {@code vlm-trainer bench-data pack|select|conversations N}: what {@code make bench-pack} and its like run. */
@@ -19,63 +23,113 @@ final class DataBenchCommand {
     /** Captions of the paper's final mixture, and uids of DataComp's medium pool. */
     private static final double PAPER_SAMPLES = 28.4e6;
 
+    private static final String USAGE = "bench-data pack|select|conversations N [--within SECONDS] [--algorithm A] [--tokenizer DIR]"
+            + " [--folder DIR] [--json FILE]";
+
     private static final double POOL = 128e6;
     private static final double CONVERSATIONS = 10e6;
     private static final double GIB = 1L << 30;
 
-    private final List<Part> parts = new ArrayList<>();
+    /** A first run of so small a share says how long the whole takes. */
+    private static final int PILOT_SHARE = 50;
+
+    private final Map<String, Part> parts = new LinkedHashMap<>();
     private long lastWall = System.nanoTime();
     private long lastCpu = cpu();
+    private long pilotCount;
+    private long pilotPeak;
 
     /**
      * @param seconds of the whole part, {@code cpuSeconds} of all threads
      */
-    private record Part(String name, double seconds, double cpuSeconds) {}
+    private record Part(String name, double seconds, double cpuSeconds) {
+        Part plus(Part other) {
+            return new Part(name, seconds + other.seconds, cpuSeconds + other.cpuSeconds);
+        }
+    }
+
+    /** Does so much of the work in an empty folder. */
+    private interface Work {
+        List<BenchRow> run(Path folder, long count) throws IOException;
+    }
 
     private DataBenchCommand() {}
 
     static int run(List<String> words, PrintStream out) {
-        Arguments arguments =
-                Arguments.parse(words, List.of("--algorithm", "--folder", "--json", "--tokenizer"), List.of());
+        Arguments arguments = Arguments.parse(
+                words, List.of("--algorithm", "--folder", "--json", "--tokenizer", "--within"), List.of());
         if (arguments.words().size() != 2 || !arguments.words().get(1).matches("[1-9]\\d{0,8}")) {
-            throw TrainerException.configuration(
-                    "write: bench-data pack|select|conversations N [--algorithm A] [--tokenizer DIR] [--folder DIR] [--json FILE]");
+            throw TrainerException.configuration("write: " + USAGE);
         }
         String what = arguments.words().getFirst();
         long count = Long.parseLong(arguments.words().get(1));
+        DataBenchCommand bench = new DataBenchCommand();
+        Work work = switch (what) {
+            case "pack" -> {
+                String algorithm = arguments.one("--algorithm").orElse("FirstFitDecreasing");
+                yield (folder, samples) -> bench.pack(folder, samples, algorithm);
+            }
+            case "select" -> bench::select;
+            case "conversations" -> {
+                Path tokenizer = Path.of(arguments
+                        .one("--tokenizer")
+                        .orElseThrow(() -> TrainerException.configuration("conversations need --tokenizer DIR")));
+                yield (folder, samples) -> bench.conversations(folder, samples, tokenizer);
+            }
+            default -> throw TrainerException.configuration("write: " + USAGE);
+        };
         try {
             Path parent = Path.of(arguments.one("--folder").orElse(System.getProperty("java.io.tmpdir")));
-            Path folder = Files.createTempDirectory(parent, "vlm-bench-");
-            try {
-                DataBenchCommand bench = new DataBenchCommand();
-                List<BenchRow> rows = switch (what) {
-                    case "pack" ->
-                        bench.pack(folder, count, arguments.one("--algorithm").orElse("FirstFitDecreasing"));
-                    case "select" -> bench.select(folder, count);
-                    case "conversations" ->
-                        bench.conversations(
-                                folder,
-                                count,
-                                Path.of(arguments
-                                        .one("--tokenizer")
-                                        .orElseThrow(() ->
-                                                TrainerException.configuration("conversations need --tokenizer DIR"))));
-                    default -> throw TrainerException.configuration("write: bench-data pack|select|conversations N");
-                };
-                BenchRow.publish(rows, Path.of(arguments.one("--json").orElse("target/bench/" + what + ".json")), out);
-            } finally {
-                delete(folder);
+            if (arguments.one("--within").isPresent()) {
+                int limit = arguments.number("--within", 86_400).orElseThrow();
+                count = bench.fitting(count, limit, work, parent, out);
             }
+            List<BenchRow> rows = bench.inFolder(parent, work, count);
+            BenchRow.publish(rows, Path.of(arguments.one("--json").orElse("target/bench/" + what + ".json")), out);
         } catch (IOException e) {
             throw TrainerException.storage("the benchmark's folder: " + e, e);
         }
         return ExitCode.Completed.code();
     }
 
+    /** The count, or half, a quarter and so on of it, by what a small share took. */
+    private long fitting(long count, int limitSeconds, Work work, Path parent, PrintStream out) throws IOException {
+        long pilot = Math.max(1, count / PILOT_SHARE);
+        inFolder(parent, work, pilot);
+        pilotCount = pilot;
+        pilotPeak = peak();
+        double secondsEach = wall() / pilot;
+        long fits = count;
+        while (fits > 2 * pilot && fits * secondsEach > limitSeconds) {
+            fits /= 2;
+        }
+        out.printf(
+                Locale.ROOT,
+                "%d took %.1f s, so %d would take up to %.0f s%s%n",
+                pilot,
+                wall(),
+                count,
+                count * secondsEach,
+                fits == count ? "" : ", more than " + limitSeconds + ": only " + fits + " are done, the rest is extrapolated");
+        return fits;
+    }
+
+    private List<BenchRow> inFolder(Path parent, Work work, long count) throws IOException {
+        Path folder = Files.createTempDirectory(parent, "vlm-bench-");
+        try {
+            parts.clear();
+            lastWall = System.nanoTime();
+            lastCpu = cpu();
+            return work.run(folder, count);
+        } finally {
+            delete(folder);
+        }
+    }
+
     private void done(String name) {
         long wall = System.nanoTime();
         long cpu = cpu();
-        parts.add(new Part(name, (wall - lastWall) / 1e9, (cpu - lastCpu) / 1e9));
+        parts.merge(name, new Part(name, (wall - lastWall) / 1e9, (cpu - lastCpu) / 1e9), Part::plus);
         lastWall = wall;
         lastCpu = cpu;
     }
@@ -85,7 +139,7 @@ final class DataBenchCommand {
         double scale = PAPER_SAMPLES / count;
         String of = count == PAPER_SAMPLES ? "28.4 M samples" : "28.4 M samples, extrapolated from " + count;
         List<BenchRow> rows = new ArrayList<>();
-        for (Part part : parts) {
+        for (Part part : parts.values()) {
             rows.add(BenchRow.plain(part.name() + " of " + count + " samples", part.seconds(), "s"));
             rows.add(BenchRow.plain(part.name() + " of " + count + " samples", part.cpuSeconds(), "processor s"));
         }
@@ -101,18 +155,33 @@ final class DataBenchCommand {
     }
 
     private List<BenchRow> select(Path folder, long count) throws IOException {
-        DataBench.Selected result = DataBench.select(folder, count, this::done);
-        if (result.kept() != (count + 1) / 2) {
+        SelectBench.Selected result = SelectBench.select(folder, count, this::done);
+        if (result.kept() != result.expected()) {
             throw new TrainerException(
-                    ExitCode.InternalError, "kept " + result.kept() + " of " + count + "; every second one is meant");
+                    ExitCode.InternalError,
+                    "kept " + result.kept() + " of " + count + "; " + result.expected() + " are meant");
         }
         double scale = POOL / count;
         String of = count == POOL ? "128 M uids" : "128 M uids, extrapolated from " + count;
-        List<BenchRow> rows = new ArrayList<>();
-        for (Part part : parts) {
-            rows.add(BenchRow.plain(part.name() + ", " + of, scale * part.seconds(), "s"));
+        List<BenchRow> rows = parts(of, scale);
+        rows.add(BenchRow.atMost("all, the making of lists and questions included, " + of, scale * wall(), "s", 600));
+        if (count < POOL && pilotPeak == 0) {
+            rows.add(BenchRow.plain("peak memory, mapped files included, " + count + " uids", peak() / GIB, "GiB"));
+        } else {
+            // What a uid takes is what this run took beyond its pilot.
+            double each = count < POOL ? (peak() - pilotPeak) / (double) (count - pilotCount) : 0;
+            rows.add(BenchRow.atMost(
+                    "peak memory, mapped files included, " + of, (peak() + each * (POOL - count)) / GIB, "GiB", 4));
         }
-        rows.add(BenchRow.atMost("peak memory, mapped files included, " + count + " uids", peak() / GIB, "GiB", 4));
+        return rows;
+    }
+
+    private List<BenchRow> parts(String of, double scale) {
+        List<BenchRow> rows = new ArrayList<>();
+        for (Part part : parts.values()) {
+            rows.add(BenchRow.plain(part.name() + ", " + of, scale * part.seconds(), "s"));
+            rows.add(BenchRow.plain(part.name() + ", " + of, scale * part.cpuSeconds(), "processor s"));
+        }
         return rows;
     }
 
@@ -123,21 +192,18 @@ final class DataBenchCommand {
         }
         double scale = CONVERSATIONS / count;
         String of = count == CONVERSATIONS ? "10 M conversations" : "10 M conversations, extrapolated from " + count;
-        List<BenchRow> rows = new ArrayList<>();
-        for (Part part : parts) {
-            rows.add(BenchRow.plain(part.name() + ", " + of, scale * part.seconds(), "s"));
-            rows.add(BenchRow.plain(part.name() + ", " + of, scale * part.cpuSeconds(), "processor s"));
-        }
+        List<BenchRow> rows = parts(of, scale);
+        rows.add(BenchRow.atMost("all, the making of the file included, " + of, scale * wall(), "s", 600));
         rows.add(BenchRow.atMost("peak memory, " + count + " conversations", peak() / GIB, "GiB", 1));
         return rows;
     }
 
     private double wall() {
-        return parts.stream().mapToDouble(Part::seconds).sum();
+        return parts.values().stream().mapToDouble(Part::seconds).sum();
     }
 
     private double cpuTotal() {
-        return parts.stream().mapToDouble(Part::cpuSeconds).sum();
+        return parts.values().stream().mapToDouble(Part::cpuSeconds).sum();
     }
 
     private static void delete(Path folder) throws IOException {

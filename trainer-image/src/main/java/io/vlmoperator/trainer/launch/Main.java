@@ -71,7 +71,8 @@ public final class Main {
                                               what a save costs the training that goes on meanwhile (see make bench-checkpoint)
               bench-images TAR [--decoder turbo|jdk] [--passes N]
                                               decode, resize and normalise the JPEGs of a tar (see make bench-images)
-              bench-data pack|select N        index, plan, order or selection of N made-up samples (see make bench-pack, bench-select)
+              bench-data pack|select|conversations N [--within SECONDS]
+                                              index, plan, order or selection of N made-up samples (see make bench-pack, bench-select, bench-conversations)
               --version, --help
 
             A location is pvc://CLAIM/path or s3://bucket/key; pvc://CLAIM/path lies under the folder of --mount CLAIM=FOLDER (in a pod under /mnt/CLAIM).
