@@ -50,8 +50,8 @@ public final class SelectBench {
         long sixteenth = uids / EVERY_SIXTEENTH;
         table(folder.resolve("sixteenth.parquet"), sixteenth, uids);
         progress.done("making the lists");
-        Select select = new Select(
-                List.of(rule("all.npy")), null, List.of(rule("half.npy"), rule("sixteenth.parquet")));
+        Select select =
+                new Select(List.of(rule("all.npy")), null, List.of(rule("half.npy"), rule("sixteenth.parquet")));
         Locations locations = Locations.of(Map.of("d", folder));
         long kept = 0;
         try (Selection selection = Selection.open(select, locations, folder.resolve("scratch"), Scoring.none(folder))) {

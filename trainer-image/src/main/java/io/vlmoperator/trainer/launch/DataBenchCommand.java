@@ -23,8 +23,9 @@ final class DataBenchCommand {
     /** Captions of the paper's final mixture, and uids of DataComp's medium pool. */
     private static final double PAPER_SAMPLES = 28.4e6;
 
-    private static final String USAGE = "bench-data pack|select|conversations N [--within SECONDS] [--algorithm A] [--tokenizer DIR]"
-            + " [--folder DIR] [--json FILE]";
+    private static final String USAGE =
+            "bench-data pack|select|conversations N [--within SECONDS] [--algorithm A] [--tokenizer DIR]"
+                    + " [--folder DIR] [--json FILE]";
 
     private static final double POOL = 128e6;
     private static final double CONVERSATIONS = 10e6;
@@ -110,7 +111,9 @@ final class DataBenchCommand {
                 wall(),
                 count,
                 count * secondsEach,
-                fits == count ? "" : ", more than " + limitSeconds + ": only " + fits + " are done, the rest is extrapolated");
+                fits == count
+                        ? ""
+                        : ", more than " + limitSeconds + ": only " + fits + " are done, the rest is extrapolated");
         return fits;
     }
 
