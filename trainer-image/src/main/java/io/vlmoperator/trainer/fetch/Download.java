@@ -1,47 +1,47 @@
 package io.vlmoperator.trainer.fetch;
 
 import io.vlmoperator.trainer.Json;
+import io.vlmoperator.trainer.storage.Buckets;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
-import java.security.MessageDigest;
 import java.time.Duration;
 import java.util.HexFormat;
 import java.util.Optional;
 import java.util.OptionalLong;
 
 /**
- * One file on its way into a folder. What has come lies beside the target under a name that begins with a dot, and is gone on with after
- * any end, of the connection or of the program; the whole is compared with its digest and renamed.
+ * One file on its way into a folder. What has come is gone on with after any end, of the connection or of the program; the whole is
+ * compared with its digest and gets its final name.
  */
 final class Download {
     private static final int PIECE = 1 << 18;
 
     private final RemoteFile file;
-    private final Path target;
     private final Rules rules;
     private final FetchMeter meter;
+    private final Landing landing;
     private boolean sizeTold;
 
     /**
      * @param file what is brought
-     * @param target its final name
+     * @param folder that it is brought to
      * @param rules tries and pauses
      * @param meter hears of every byte
      */
-    Download(RemoteFile file, Path target, Rules rules, FetchMeter meter) {
+    Download(RemoteFile file, Path folder, Rules rules, FetchMeter meter) throws IOException {
         this.file = file;
-        this.target = target;
         this.rules = rules;
         this.meter = meter;
         this.sizeTold = file.size().isPresent();
+        Path target = folder.resolve(file.name());
+        Files.createDirectories(target.getParent());
+        this.landing = Buckets.isRemote(target)
+                ? new BucketLanding(folder.resolve(UnderWay.NAME), key(file), target, rules.piece(), file.size(), meter)
+                : new FileLanding(
+                        target.resolveSibling("." + target.getFileName() + "." + key(file) + ".part"), target, meter);
     }
 
     /**
@@ -50,19 +50,21 @@ final class Download {
      * @param tries in a row without one new byte
      * @param pause before the second try; doubled for each further one
      * @param longest pause
+     * @param piece bytes of a piece on its way into a bucket
      */
-    record Rules(int tries, Duration pause, Duration longest) {
-        static final Rules DEFAULT = new Rules(6, Duration.ofSeconds(1), Duration.ofMinutes(1));
+    record Rules(int tries, Duration pause, Duration longest, long piece) {
+        static final Rules DEFAULT = new Rules(6, Duration.ofSeconds(1), Duration.ofMinutes(1), 16L << 20);
     }
 
     /** What was brought. */
     record Brought(long size, Optional<Digest> digest) {}
 
-    /** A part of this file only: another origin or another content makes another name. */
-    private Path part() {
-        byte[] identity = (file.origin() + "\n" + file.digest() + "\n" + file.size()).getBytes(StandardCharsets.UTF_8);
-        String key = HexFormat.of().formatHex(Json.sha256().digest(identity), 0, 8);
-        return target.resolveSibling("." + target.getFileName() + "." + key + ".part");
+    /** Of this file only: another origin or another content has another one. */
+    static String key(RemoteFile file) {
+        byte[] identity =
+                (file.name() + "\n" + file.origin() + "\n" + file.digest() + "\n" + file.size())
+                        .getBytes(StandardCharsets.UTF_8);
+        return HexFormat.of().formatHex(Json.sha256().digest(identity), 0, 8);
     }
 
     /**
@@ -72,32 +74,30 @@ final class Download {
      * @throws IOException when it can't be written
      */
     Brought run() throws IOException, InterruptedException {
-        Files.createDirectories(target.getParent());
-        Path part = part();
         Optional<Digest> digest = file.digest();
         boolean afresh = false;
         int failures = 0;
-        long before = size(part);
+        long before = landing.size();
         meter.found(before);
         while (true) {
             try {
-                if (file.size().isEmpty() || size(part) != file.size().getAsLong()) {
-                    Optional<Digest> told = transfer(part);
+                if (file.size().isEmpty() || landing.size() != file.size().getAsLong()) {
+                    Optional<Digest> told = transfer();
                     digest = file.digest().or(() -> told);
                 }
-                if (isWhole(part, digest)) {
-                    long size = Files.size(part);
+                if (landing.is(file.size(), digest)) {
+                    long size = landing.size();
                     tellSize(OptionalLong.of(size));
-                    Files.move(part, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+                    landing.publish();
                     return new Brought(size, digest);
                 }
                 throw FetchException.data(file.origin() + ": what came is not what was announced ("
                         + digest.map(Digest::toString).orElse("size " + file.size()) + ")");
             } catch (FetchException e) {
-                long now = size(part);
+                long now = landing.size();
                 if (!e.again()) {
                     if (e.code() == io.vlmoperator.api.run.ExitCode.InvalidData) {
-                        Files.deleteIfExists(part);
+                        landing.discard();
                         meter.found(-now);
                     }
                     // What had come before may have been damaged, or of another content: once, everything is asked for
@@ -136,56 +136,60 @@ final class Download {
         Thread.sleep(Math.max(asked.toMillis(), pause));
     }
 
-    private static long size(Path part) throws IOException {
-        try {
-            return Files.size(part);
-        } catch (NoSuchFileException e) {
-            return 0;
+    private Optional<Digest> transfer() throws IOException {
+        long have = landing.size();
+        if (file.size().isPresent() && have > file.size().getAsLong()) {
+            have = forget(have);
+        }
+        landing.begin(file.digest(), file.size()); // before the origin waits to be read
+        try (RemoteFile.Body body = file.origin().open(have)) {
+            if (body.from() == 0 && have > 0) {
+                have = forget(have);
+            }
+            if (body.from() != have) {
+                throw FetchException.passing(
+                        file.origin() + " was asked for the bytes from " + have + " on and sends those from "
+                                + body.from() + " on",
+                        Duration.ZERO,
+                        null);
+            }
+            landing.begin(file.digest().or(body::digest), file.size().isPresent() ? file.size() : body.total());
+            receive(body, have);
+            return body.digest();
+        } finally {
+            landing.end();
         }
     }
 
-    private Optional<Digest> transfer(Path part) throws IOException {
-        long have = size(part);
-        if (file.size().isPresent() && have > file.size().getAsLong()) {
-            Files.delete(part);
-            meter.found(-have);
-            have = 0;
+    private long forget(long have) throws IOException {
+        landing.discard();
+        meter.found(-have);
+        return 0;
+    }
+
+    private void receive(RemoteFile.Body body, long from) throws IOException {
+        long limit =
+                file.size().isPresent() ? file.size().getAsLong() : body.total().orElse(Long.MAX_VALUE);
+        if (file.size().isPresent()
+                && body.total().isPresent()
+                && body.total().getAsLong() != limit) {
+            throw FetchException.data(
+                    file.origin() + " has " + body.total().getAsLong() + " bytes, " + limit + " were announced");
         }
-        try (RemoteFile.Body body = file.origin().open(have);
-                FileChannel out = FileChannel.open(part, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-            if (body.from() < have) {
-                meter.found(body.from() - have);
+        tellSize(body.total());
+        byte[] piece = new byte[PIECE];
+        long at = from;
+        for (int n = read(body.in(), piece, at); n > 0; n = read(body.in(), piece, at)) {
+            if (at + n > limit) {
+                throw FetchException.data(file.origin() + " has more than the " + limit + " bytes announced");
             }
-            long at = body.from();
-            out.truncate(at).position(at);
-            long limit = file.size().isPresent()
-                    ? file.size().getAsLong()
-                    : body.total().orElse(Long.MAX_VALUE);
-            if (file.size().isPresent()
-                    && body.total().isPresent()
-                    && body.total().getAsLong() != limit) {
-                throw FetchException.data(
-                        file.origin() + " has " + body.total().getAsLong() + " bytes, " + limit + " were announced");
-            }
-            tellSize(body.total());
-            byte[] piece = new byte[PIECE];
-            for (int n = read(body.in(), piece, at); n > 0; n = read(body.in(), piece, at)) {
-                if (at + n > limit) {
-                    throw FetchException.data(file.origin() + " has more than the " + limit + " bytes announced");
-                }
-                ByteBuffer buffer = ByteBuffer.wrap(piece, 0, n);
-                while (buffer.hasRemaining()) {
-                    out.write(buffer);
-                }
-                at += n;
-                meter.came(n);
-            }
-            OptionalLong whole = file.size().isPresent() ? file.size() : body.total();
-            if (whole.isPresent() && at < whole.getAsLong()) {
-                throw broken(at, null);
-            }
-            out.force(true);
-            return body.digest();
+            landing.add(piece, n);
+            at += n;
+            meter.came(n);
+        }
+        OptionalLong whole = file.size().isPresent() ? file.size() : body.total();
+        if (whole.isPresent() && at < whole.getAsLong()) {
+            throw broken(at, null);
         }
     }
 
@@ -200,30 +204,5 @@ final class Download {
     private FetchException broken(long at, IOException e) {
         String reason = e == null ? "" : ": " + Http.cut(String.valueOf(e.getMessage()));
         return FetchException.passing(file.origin() + " broke off at byte " + at + reason, Duration.ZERO, e);
-    }
-
-    private boolean isWhole(Path there, Optional<Digest> digest) throws IOException {
-        return isWhole(there, file.size(), digest, meter);
-    }
-
-    /** Whether a file has this size and content, as far as they are known. */
-    static boolean isWhole(Path there, OptionalLong size, Optional<Digest> digest, FetchMeter meter)
-            throws IOException {
-        long has = Files.size(there);
-        if (size.isPresent() && size.getAsLong() != has) {
-            return false;
-        }
-        if (digest.isEmpty()) {
-            return true;
-        }
-        MessageDigest computed = digest.get().begin(has);
-        byte[] piece = new byte[PIECE];
-        try (InputStream in = Files.newInputStream(there)) {
-            for (int n = in.read(piece); n > 0; n = in.read(piece)) {
-                computed.update(piece, 0, n);
-                meter.worked();
-            }
-        }
-        return digest.get().is(computed);
     }
 }

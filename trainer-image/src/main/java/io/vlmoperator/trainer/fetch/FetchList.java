@@ -63,6 +63,10 @@ record FetchList(String source, List<RemoteFile> files) {
                 throw FetchException.data(
                         source + ": '" + Http.cut(file.name()) + "' is no name of a file in a folder");
             }
+            if (isOurs(file.name())) {
+                throw FetchException.configuration(source + ": " + file.name() + " is the name of a list that is made"
+                        + " here; give the file another name");
+            }
             if (!names.add(file.name())) {
                 throw FetchException.configuration(
                         source + ": two files would be called " + file.name() + "; give names");
@@ -84,6 +88,11 @@ record FetchList(String source, List<RemoteFile> files) {
         return true;
     }
 
+    /** What an earlier fetch has left in the folder that is copied is about that folder and not about the copy. */
+    private static boolean isOurs(String name) {
+        return name.equals(Fetches.LIST) || name.equals(UnderWay.NAME) || name.startsWith(UnderWay.NAME + "/");
+    }
+
     private static List<RemoteFile> wanted(List<RemoteFile> files, List<String> patterns) throws FetchException {
         List<PathMatcher> matchers = new ArrayList<>();
         for (String pattern : patterns) {
@@ -94,7 +103,7 @@ record FetchList(String source, List<RemoteFile> files) {
             }
         }
         return files.stream()
-                .filter(file -> !hasDot(file.name()))
+                .filter(file -> !hasDot(file.name()) && !isOurs(file.name()))
                 .filter(file -> matchers.isEmpty()
                         || file.name().indexOf('\0') < 0
                                 && matchers.stream().anyMatch(m -> m.matches(Path.of(file.name()))))

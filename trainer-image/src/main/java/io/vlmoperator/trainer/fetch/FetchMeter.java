@@ -4,6 +4,7 @@ import io.vlmoperator.api.status.FetchProgress;
 import java.time.Duration;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.LongSupplier;
 
 /** Counts what an entry's downloads bring, and tells it now and then. Safe for several threads; who is told is told by one at a time. */
@@ -13,6 +14,8 @@ final class FetchMeter {
     private final Duration every;
     private final LongSupplier nanos;
     private final Told told;
+
+    private final ReentrantLock telling = new ReentrantLock();
 
     // Guarded by this.
     private final long begun;
@@ -46,6 +49,11 @@ final class FetchMeter {
         this.told = told;
         this.begun = nanos.getAsLong();
         this.last = begun;
+    }
+
+    /** The list is known and the files are begun with. */
+    void begin() {
+        tell(true);
     }
 
     /** Bytes that lie there from before, or (negative) that were thrown away. */
@@ -85,11 +93,28 @@ final class FetchMeter {
         tell(end);
     }
 
-    private synchronized void tell(boolean now) {
-        long time = nanos.getAsLong();
-        if (now || time - last >= every.toNanos()) {
+    private void tell(boolean now) {
+        FetchProgress progress;
+        Optional<Long> eta;
+        synchronized (this) {
+            long time = nanos.getAsLong();
+            if (!now && time - last < every.toNanos()) {
+                return;
+            }
             last = time;
-            told.far(progress(), eta(time));
+            progress = progress();
+            eta = eta(time);
+        }
+        // Telling may take its time, and the others go on counting meanwhile.
+        if (now) {
+            telling.lock();
+        } else if (!telling.tryLock()) {
+            return;
+        }
+        try {
+            told.far(progress, eta);
+        } finally {
+            telling.unlock();
         }
     }
 

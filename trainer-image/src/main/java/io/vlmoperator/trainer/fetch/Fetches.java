@@ -20,6 +20,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorCompletionService;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.stream.Collectors;
 
 /**
  * Brings what a spec's {@code fetch} names. A folder is complete once its list {@value #LIST} is there, which is written last; work that
@@ -27,6 +28,7 @@ import java.util.concurrent.Executors;
  */
 public final class Fetches {
     static final String LIST = "fetched.json";
+
     private static final int FORMAT = 1;
     private static final long MAX_LIST_BYTES = 512L << 20;
     private static final int AT_ONCE = 4;
@@ -107,6 +109,13 @@ public final class Fetches {
                 .orElse(false);
     }
 
+    /** How far the program is that brings it, in words; another text than a while ago means that something was done. */
+    public Optional<String> news(Fetch fetch) {
+        return UnderWay.news(locations.resolve(fetch.to()))
+                .filter(news -> news.progress() != null)
+                .map(news -> FetchMeter.line(news.progress()) + " (news " + news.beat() + " of " + news.run() + ")");
+    }
+
     private static Optional<Listing> listing(Path folder) {
         Path file = folder.resolve(LIST);
         try {
@@ -126,15 +135,19 @@ public final class Fetches {
      */
     public void bring(Fetch fetch) {
         Path folder = locations.resolve(fetch.to());
-        if (isDone(fetch)) {
-            listener.say(fetch.to() + ": " + LIST + " is there, nothing is fetched");
-            return;
-        }
+        UnderWay underWay = new UnderWay(folder);
         try {
+            if (isDone(fetch)) {
+                listener.say(fetch.to() + ": " + LIST + " is there, nothing is fetched");
+                underWay.clear(); // a program that ended just after the list was written has left it
+                return;
+            }
             FetchList list = retried(() -> FetchList.of(fetch, locations, hub, http));
-            List<Item> items = bring(list, folder);
+            underWay.prepare(list.files().stream().map(Download::key).collect(Collectors.toSet()));
+            List<Item> items = bring(list, folder, underWay);
             Listing listing = new Listing(FORMAT, identity(fetch), list.source(), items);
             write(folder.resolve(LIST), Json.bytes(listing));
+            underWay.clear();
             listener.say(fetch.to() + ": " + items.size() + " files of " + list.source() + " are there");
         } catch (FetchException e) {
             throw new TrainerException(e.code(), "fetching to " + fetch.to() + ": " + e.getMessage(), e);
@@ -166,7 +179,7 @@ public final class Fetches {
         }
     }
 
-    private static void write(Path file, byte[] content) throws IOException {
+    static void write(Path file, byte[] content) throws IOException {
         Path temporary = file.resolveSibling("." + file.getFileName() + ".tmp");
         try {
             Files.write(temporary, content);
@@ -176,14 +189,17 @@ public final class Fetches {
         }
     }
 
-    private List<Item> bring(FetchList list, Path folder) throws IOException, InterruptedException {
+    private List<Item> bring(FetchList list, Path folder, UnderWay underWay)
+            throws IOException, InterruptedException {
         Files.createDirectories(folder);
         // Until it is complete again, nobody may take the folder for complete.
         Files.deleteIfExists(folder.resolve(LIST));
         FetchMeter meter = new FetchMeter(list, SAY_EVERY, System::nanoTime, (progress, eta) -> {
             listener.say(FetchMeter.line(progress));
             listener.far(progress, eta);
+            tell(underWay, progress);
         });
+        meter.begin();
         List<Item> items = new ArrayList<>();
         ExecutorService threads = Executors.newFixedThreadPool(AT_ONCE);
         try {
@@ -210,17 +226,25 @@ public final class Fetches {
         return items;
     }
 
+    private void tell(UnderWay underWay, FetchProgress progress) {
+        try {
+            underWay.tell(progress);
+        } catch (IOException | TrainerException e) {
+            listener.say("those who wait could not be told how far it is: " + e.getMessage());
+        }
+    }
+
     private Item bring(RemoteFile file, Path folder, FetchMeter meter) throws IOException, InterruptedException {
         Path target = folder.resolve(file.name());
         if (Files.isRegularFile(target)
                 && (file.digest().isPresent() || file.size().isPresent())
-                && Download.isWhole(target, file.size(), file.digest(), meter)) {
+                && Contents.are(target, file.size(), file.digest(), meter)) {
             long size = Files.size(target);
             meter.found(size);
             meter.file();
             return new Item(file.name(), size, text(file.digest()));
         }
-        Download.Brought brought = new Download(file, target, rules, meter).run();
+        Download.Brought brought = new Download(file, folder, rules, meter).run();
         meter.file();
         return new Item(file.name(), brought.size(), text(brought.digest()));
     }

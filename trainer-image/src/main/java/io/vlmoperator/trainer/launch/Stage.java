@@ -50,7 +50,7 @@ record Stage(
         Consumer<String> log,
         int profiledSteps) {
 
-    /** How long pod 0 of a Dataset waits without any news of the others. */
+    /** How long pod 0 of a Dataset waits without any news of the others, and they of its downloads. */
     private static final Duration PATIENCE = Duration.ofMinutes(30);
 
     /** What a stage made, besides its files. */
@@ -125,7 +125,8 @@ record Stage(
 
     private Made dataset() {
         if (!job.dataset().fetch().isEmpty()) {
-            FetchStage.run(job.dataset().fetch(), Fetches.of(locations, System.getenv(), fetched()), index);
+            new FetchStage(Fetches.of(locations, System.getenv(), fetched()), PATIENCE)
+                    .run(job.dataset().fetch(), index);
         }
         AtomicLong shards = new AtomicLong(1);
         Optional<DatasetSummary> summary = new DatasetBuilder(

@@ -92,6 +92,15 @@ final class ObjectProvider extends FileSystemProvider {
         return cache.file(store, require(path));
     }
 
+    /** Makes an object of others. */
+    void join(List<Path> parts, Path target, Runnable joined) throws IOException {
+        List<ObjectStore.Info> objects = new ArrayList<>();
+        for (Path part : parts) {
+            objects.add(require(part));
+        }
+        store.join(name(target), objects, joined);
+    }
+
     /** Ends the unfinished uploads under a folder. */
     int abortUploads(Path folder) throws IOException {
         ObjectName name = name(folder);

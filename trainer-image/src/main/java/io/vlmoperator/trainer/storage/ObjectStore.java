@@ -61,6 +61,14 @@ public interface ObjectStore {
     Info put(ObjectName name, Path file, Condition condition) throws IOException;
 
     /**
+     * Makes an object of the content of others, in their order, whatever was there before. Nothing is sent.
+     *
+     * @param parts at most 10,000, each but the last of at least 5 MiB
+     * @param joined told after each of them
+     */
+    void join(ObjectName name, List<Info> parts, Runnable joined) throws IOException;
+
+    /**
      * Lists a folder.
      *
      * @param limit more than so many entries are an error, or with {@code 1} the rest is left out

@@ -243,6 +243,16 @@ public final class S3Store implements ObjectStore {
         }
     }
 
+    @Override
+    public void join(ObjectName name, List<Info> parts, Runnable joined) throws IOException {
+        abort(name, true);
+        try {
+            new S3Join(client, name).run(parts, joined);
+        } catch (SdkException e) {
+            throw errors.of("can't join the pieces of", name, e);
+        }
+    }
+
     private void abort(ObjectName name, String upload) {
         try {
             client.abortMultipartUpload(

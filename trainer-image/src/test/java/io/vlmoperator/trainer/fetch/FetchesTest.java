@@ -31,7 +31,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Models and data from a hub that misbehaves, from urls and from folders of storage. */
 class FetchesTest {
-    private static final Download.Rules RULES = new Download.Rules(4, Duration.ofMillis(1), Duration.ofMillis(5));
+    private static final Download.Rules RULES = new Download.Rules(4, Duration.ofMillis(1), Duration.ofMillis(5), 5 << 20);
     private static final Http HTTP = new Http(Duration.ofSeconds(60), Duration.ofSeconds(60));
 
     @TempDir
@@ -190,7 +190,7 @@ class FetchesTest {
                 Locations.of(Map.of()),
                 Map.of("HF_ENDPOINT", hub.endpoint()),
                 HTTP,
-                new Download.Rules(1, Duration.ZERO, Duration.ZERO),
+                new Download.Rules(1, Duration.ZERO, Duration.ZERO, 5 << 20),
                 line -> {});
         assertThatThrownBy(() -> once.bring(fetch)).hasMessageContaining("broke off at byte 100000");
         assertThat(to().resolve("model.safetensors")).doesNotExist();

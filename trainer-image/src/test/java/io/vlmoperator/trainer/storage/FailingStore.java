@@ -136,6 +136,25 @@ public final class FailingStore implements ObjectStore {
     }
 
     @Override
+    public synchronized void join(ObjectName name, List<Info> parts, Runnable joined) throws IOException {
+        begin();
+        java.io.ByteArrayOutputStream all = new java.io.ByteArrayOutputStream();
+        for (Info part : parts) {
+            Stored stored = objects.get(part.name());
+            if (stored == null || !stored.etag().equals(part.etag())) {
+                throw new StoreException(part.name() + " changed", true, null);
+            }
+            all.write(stored.content());
+            joined.run();
+        }
+        if (fails(When.MIDWAY)) {
+            throw new IOException("the upload broke off");
+        }
+        objects.put(name, new Stored(all.toByteArray(), "\"v" + ++versions + "\""));
+        fails(When.AFTER);
+    }
+
+    @Override
     public synchronized Listing list(ObjectName folder, int limit) throws IOException {
         begin();
         List<Info> found = new ArrayList<>();
