@@ -91,7 +91,8 @@ final class BucketLanding implements Landing {
             out = FileChannel.open(filling, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
             out.position(out.size());
         }
-        boolean countable = size.isPresent() || digest.map(d -> d.kind() != Digest.Kind.GIT_BLOB).orElse(true);
+        boolean countable = size.isPresent()
+                || digest.map(d -> d.kind() != Digest.Kind.GIT_BLOB).orElse(true);
         if (digest.isPresent() && countable && !digest.equals(expected)) {
             feed(digest.get(), size.orElse(0));
         }
@@ -133,8 +134,8 @@ final class BucketLanding implements Landing {
 
     private void store() throws IOException {
         if (pieces.size() >= MAX_PIECES) {
-            throw FetchException.data(target + ": more than " + MAX_PIECES + " pieces of " + each
-                    + " bytes; fetch it to a claim first");
+            throw FetchException.data(
+                    target + ": more than " + MAX_PIECES + " pieces of " + each + " bytes; fetch it to a claim first");
         }
         Path piece = piece();
         Files.move(filling, piece, StandardCopyOption.REPLACE_EXISTING);

@@ -61,9 +61,8 @@ final class Download {
 
     /** Of this file only: another origin or another content has another one. */
     static String key(RemoteFile file) {
-        byte[] identity =
-                (file.name() + "\n" + file.origin() + "\n" + file.digest() + "\n" + file.size())
-                        .getBytes(StandardCharsets.UTF_8);
+        byte[] identity = (file.name() + "\n" + file.origin() + "\n" + file.digest() + "\n" + file.size())
+                .getBytes(StandardCharsets.UTF_8);
         return HexFormat.of().formatHex(Json.sha256().digest(identity), 0, 8);
     }
 
@@ -170,9 +169,7 @@ final class Download {
     private void receive(RemoteFile.Body body, long from) throws IOException {
         long limit =
                 file.size().isPresent() ? file.size().getAsLong() : body.total().orElse(Long.MAX_VALUE);
-        if (file.size().isPresent()
-                && body.total().isPresent()
-                && body.total().getAsLong() != limit) {
+        if (file.size().isPresent() && body.total().isPresent() && body.total().getAsLong() != limit) {
             throw FetchException.data(
                     file.origin() + " has " + body.total().getAsLong() + " bytes, " + limit + " were announced");
         }

@@ -189,8 +189,7 @@ public final class Fetches {
         }
     }
 
-    private List<Item> bring(FetchList list, Path folder, UnderWay underWay)
-            throws IOException, InterruptedException {
+    private List<Item> bring(FetchList list, Path folder, UnderWay underWay) throws IOException, InterruptedException {
         Files.createDirectories(folder);
         // Until it is complete again, nobody may take the folder for complete.
         Files.deleteIfExists(folder.resolve(LIST));

@@ -29,8 +29,8 @@ class FetchToBucketTest {
     private static final Http HTTP = new Http(Duration.ofSeconds(60), Duration.ofSeconds(60));
     private static final String FILE = "model.safetensors";
     private static final String BUCKET = "s3://models/tiny";
-    private static final Fetch ALL = new Fetch(
-            BUCKET, new Fetch.HuggingFace(HubServer.REPOSITORY, null, null, List.of(FILE)), null, null);
+    private static final Fetch ALL =
+            new Fetch(BUCKET, new Fetch.HuggingFace(HubServer.REPOSITORY, null, null, List.of(FILE)), null, null);
 
     @TempDir
     Path root;
@@ -81,7 +81,8 @@ class FetchToBucketTest {
                     HubServer.cut(exchange, content, bytes);
                     return true;
                 };
-                assertThatThrownBy(() -> bring(server.buckets(node()), piece)).hasMessageContaining("broke off at byte");
+                assertThatThrownBy(() -> bring(server.buckets(node()), piece))
+                        .hasMessageContaining("broke off at byte");
             }
             Path there = server.buckets(node()).path(BUCKET);
             assertThat(Files.exists(there.resolve(FILE))).isFalse();

@@ -31,7 +31,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Models and data from a hub that misbehaves, from urls and from folders of storage. */
 class FetchesTest {
-    private static final Download.Rules RULES = new Download.Rules(4, Duration.ofMillis(1), Duration.ofMillis(5), 5 << 20);
+    private static final Download.Rules RULES =
+            new Download.Rules(4, Duration.ofMillis(1), Duration.ofMillis(5), 5 << 20);
     private static final Http HTTP = new Http(Duration.ofSeconds(60), Duration.ofSeconds(60));
 
     @TempDir

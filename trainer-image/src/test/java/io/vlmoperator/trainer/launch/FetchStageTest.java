@@ -49,12 +49,16 @@ class FetchStageTest {
     }
 
     private void news(long beat) {
-        write("fetching/progress.json", "{\"run\":\"r\",\"beat\":" + beat + ",\"progress\":{\"source\":\"s\","
-                + "\"filesDone\":3,\"filesTotal\":9,\"bytesDone\":5242880,\"bytesTotal\":10485760,\"percent\":50}}");
+        write(
+                "fetching/progress.json",
+                "{\"run\":\"r\",\"beat\":" + beat + ",\"progress\":{\"source\":\"s\","
+                        + "\"filesDone\":3,\"filesTotal\":9,\"bytesDone\":5242880,\"bytesTotal\":10485760,\"percent\":50}}");
     }
 
     private void done() {
-        write("fetched.json", "{\"formatVersion\":1,\"entry\":\"" + Json.digest(fetch) + "\",\"source\":\"s\",\"files\":[]}");
+        write(
+                "fetched.json",
+                "{\"formatVersion\":1,\"entry\":\"" + Json.digest(fetch) + "\",\"source\":\"s\",\"files\":[]}");
     }
 
     private void write(String name, String text) {
