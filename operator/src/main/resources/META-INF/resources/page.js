@@ -20,7 +20,9 @@ function done(row) {
   const p = row.progress || {};
   if (p.step !== undefined) return p.steps ? `${p.step} / ${p.steps}` : `${p.step}`;
   if (p.fetch) return fetching(p.fetch);
-  if (p.done !== undefined) return p.total ? `${p.done} / ${p.total}` : `${p.done}`;
+  if (row.kind === "Dataset" && row.phase === "Complete" && row.samples !== undefined) return `${row.samples} samples`;
+  const unit = row.kind === "Dataset" ? "shards" : "rows";
+  if (p.done !== undefined) return p.total ? `${p.done} / ${p.total} ${unit}` : `${p.done} ${unit}`;
   return row.samples === undefined ? "" : `${row.samples} samples`;
 }
 
@@ -28,8 +30,9 @@ const score = (s) => `${s.benchmark} ${s.protocol || ""} ${number(100 * s.value,
   + (s.chance === undefined ? "" : ` (chance ${number(100 * s.chance, 0)} %)`);
 
 function line(row) {
-  const running = row.phase === "Running" || row.phase === "Restarting";
   const p = row.progress || {};
+  // Until an attempt reports, the figures are those of the one before: its step and loss still stand, its speed does not.
+  const running = row.phase === "Running" && (p.attempt === undefined || p.attempt === row.attempts);
   const cells = [
     [row.kind], [row.namespace], [row.name], [row.phase, `phase ${row.phase}`],
     [done(row), "number"], [number(p.loss, 4), "number"],

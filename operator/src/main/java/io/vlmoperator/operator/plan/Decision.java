@@ -206,7 +206,12 @@ final class Decision {
                 .count();
         boolean reporting = Hang.lastHeard(subject, observed, job.attempt()).isPresent();
         if (reporting || up >= job.nodes() && up > 0) {
-            return plan(Stage.Running, Reason.Running, "Attempt " + job.attempt() + " runs", reporting, false);
+            return plan(
+                    Stage.Running,
+                    Reason.Running,
+                    "Attempt " + job.attempt() + " runs" + fewer(job.nodes()),
+                    reporting,
+                    false);
         }
         var trouble = Startup.trouble(pods);
         return trouble.map(t -> plan(Stage.Starting, t.reason(), t.message()))
@@ -287,10 +292,14 @@ final class Decision {
                 number,
                 now,
                 queued ? null : Integer.valueOf(nodes * subject.work().processesPerNode()));
-        var fewer = nodes < subject.work().nodes()
+        return plan(Stage.Starting, Reason.Starting, "Attempt " + number + " is starting" + fewer(nodes));
+    }
+
+    /** For as long as it lasts: the work goes slower than its spec says. */
+    private String fewer(int nodes) {
+        return nodes < subject.work().nodes()
                 ? " with " + nodes + " of " + subject.work().nodes() + " nodes"
                 : "";
-        return plan(Stage.Starting, Reason.Starting, "Attempt " + number + " is starting" + fewer);
     }
 
     private boolean oldWorkers(Attempt last) {

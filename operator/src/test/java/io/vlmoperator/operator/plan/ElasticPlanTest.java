@@ -60,7 +60,9 @@ class ElasticPlanTest {
         world.after(1).pass();
         found(world, 2, 2, 2);
         world.after(5).reports(report("u-1", 2, 1, 1));
-        assertThat(world.pass().phase()).hasValue(Phase.Running);
+        var status = world.pass();
+        assertThat(status.phase()).hasValue(Phase.Running);
+        assertThat(status.condition("Running").orElseThrow().message()).isEqualTo("Attempt 2 runs with 2 of 4 nodes");
         world.after(100).ends(2, State.Failed, ended(2, 0, 137, "Error", 1, null));
         world.pass();
         world.after(400).pass();

@@ -30,11 +30,15 @@ final class Stage implements AutoCloseable {
     private final Path data;
     private final LocalCluster cluster;
     private final LocalNode node;
+    private final List<LocalNode> nodes;
     private final KubernetesClient client;
     private final AtomicInteger namespaces = new AtomicInteger();
 
-    /** @param replicas of the operator; with more than one a leader is elected */
-    private Stage(String name, int replicas) throws IOException, InterruptedException {
+    /**
+     * @param replicas of the operator; with more than one a leader is elected
+     * @param size how many nodes
+     */
+    private Stage(String name, int replicas, int size) throws IOException, InterruptedException {
         repository = repository();
         folder = repository.resolve("src/e2e/target").resolve(name);
         data = folder.resolve("data");
@@ -52,7 +56,12 @@ final class Stage implements AutoCloseable {
         Images images = new Images();
         images.put("vlm-operator/operator", program("operator", "operator/bin/vlm-operator"));
         images.put("vlm-operator/trainer", program("trainer", "trainer-image/bin/vlm-trainer"));
-        node = cluster.startNode(NodeOptions.of("local-1", images).with(8, 16L << 30, 0));
+        List<LocalNode> started = new ArrayList<>();
+        for (int n = 1; n <= size; n++) {
+            started.add(cluster.startNode(NodeOptions.of("local-" + n, images).with(8, 16L << 30, 0)));
+        }
+        nodes = List.copyOf(started);
+        node = nodes.getFirst();
         client = cluster.newClient();
         run(
                 "helm",
@@ -79,12 +88,17 @@ final class Stage implements AutoCloseable {
 
     /** A stage of its own, for a program that is no test. */
     static Stage start() throws IOException, InterruptedException {
-        return new Stage("stage", 1);
+        return new Stage("stage", 1, 1);
     }
 
     /** A stage of its own, with several replicas of the operator. */
     static Stage withReplicas(int replicas) throws IOException, InterruptedException {
-        return new Stage("stage-replicas", replicas);
+        return new Stage("stage-replicas", replicas, 1);
+    }
+
+    /** A stage of its own, with several nodes {@code local-1}, {@code local-2} ... of 8 processors each. */
+    static Stage withNodes(int size) throws IOException, InterruptedException {
+        return new Stage("stage-nodes", 1, size);
     }
 
     KubernetesClient client() {
@@ -93,6 +107,13 @@ final class Stage implements AutoCloseable {
 
     LocalNode node() {
         return node;
+    }
+
+    LocalNode node(String name) {
+        return nodes.stream()
+                .filter(one -> one.name().equals(name))
+                .findFirst()
+                .orElseThrow(() -> new AssertionError("no node " + name));
     }
 
     LocalCluster cluster() {
@@ -177,7 +198,7 @@ final class Stage implements AutoCloseable {
     @Override
     public void close() {
         client.close();
-        node.close();
+        nodes.reversed().forEach(LocalNode::close);
         cluster.close();
     }
 
@@ -197,7 +218,7 @@ final class Stage implements AutoCloseable {
 
         private static Stage open() {
             try {
-                return new Stage("stage", 1);
+                return new Stage("stage", 1, 1);
             } catch (IOException e) {
                 throw new java.io.UncheckedIOException(e);
             } catch (InterruptedException e) {

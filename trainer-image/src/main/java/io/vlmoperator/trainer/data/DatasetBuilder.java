@@ -169,6 +169,7 @@ public final class DatasetBuilder {
             throws IOException {
         SampleRules rules = new SampleRules(spec.reject(), spec.pack(), tokenizer, new ImageDecoder());
         long done = 0;
+        progress.say("images: " + ImageDecoder.libraries());
         try (CheckPool pool = new CheckPool(options.threads);
                 Duck duck = Duck.open(folder.resolve(".spill-" + options.index))) {
             for (Shard shard : shards) {

@@ -37,6 +37,12 @@ public final class ImageDecoder {
         this(TurboJpeg.find());
     }
 
+    /** What decodes JPEG and WebP here, for a person: which libraries of the machine are in use. */
+    public static String libraries() {
+        return "JPEG by " + (TurboJpeg.find().isPresent() ? "libjpeg-turbo" : "the JDK (libjpeg-turbo is not here)")
+                + ", WebP " + (WebP.find().isPresent() ? "by libwebp" : "is refused (libwebp is not here)");
+    }
+
     ImageDecoder(Optional<TurboJpeg> turbo) {
         this(turbo, WebP.find());
     }

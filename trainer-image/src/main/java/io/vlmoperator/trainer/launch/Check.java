@@ -2,6 +2,7 @@ package io.vlmoperator.trainer.launch;
 
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.data.ImageDecoder;
 import io.vlmoperator.trainer.op.Gpus;
 import io.vlmoperator.trainer.op.Torch;
 import io.vlmoperator.trainer.text.Natives;
@@ -33,6 +34,7 @@ final class Check {
             throw new TrainerException(ExitCode.StorageFailed, e.getMessage(), e);
         }
         out.println("tokenizers  loaded");
+        out.println("images      " + ImageDecoder.libraries());
         out.println("temporary   " + temporary());
         return ExitCode.Completed.code();
     }

@@ -153,7 +153,7 @@ class MainTest {
                 .as(err.toString(StandardCharsets.UTF_8))
                 .isZero();
         assertThat(out.toString(StandardCharsets.UTF_8))
-                .contains("libtorch    2.7.1", "tokenizers  loaded", "MiB free");
+                .contains("libtorch    2.7.1", "tokenizers  loaded", "images      JPEG by ", "MiB free");
         assertThat(run(Map.of(), "check", "everything")).isEqualTo(64);
     }
 

@@ -5,6 +5,7 @@ import io.fabric8.kubernetes.api.model.EnvFromSource;
 import io.fabric8.kubernetes.api.model.EnvVar;
 import io.fabric8.kubernetes.api.model.EnvVarSource;
 import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.PodSecurityContext;
 import io.fabric8.kubernetes.api.model.VolumeMount;
 import io.vlmoperator.local.Files2;
 import java.io.IOException;
@@ -240,6 +241,10 @@ record ContainerSetup(
         all.putAll(declared);
         all.put("VLM_POD_ROOT", folder.root(container.getName()).toString());
         all.put("VLM_POD_ADDRESS", network.address());
+        // This node does not act on it; a program that runs the pod in a container does.
+        Optional.ofNullable(pod.getSpec().getSecurityContext())
+                .map(PodSecurityContext::getFsGroup)
+                .ifPresent(group -> all.put("VLM_POD_FS_GROUP", group.toString()));
         if (!network.javaOptions().isEmpty()) {
             // First ours, so that the container's own options win.
             all.merge("JAVA_TOOL_OPTIONS", network.javaOptions(), (own, ours) -> ours + " " + own);
