@@ -26,6 +26,9 @@ public final class TcpRing implements Communicator {
     static final int SLICE_BYTES = 1 << 18;
     private static final int HEADER_BYTES = 24;
 
+    /** A message's length and its first bytes: those of a step fit, so that they take one exchange at each stop of the ring. */
+    private static final int FRAME_BYTES = 64;
+
     private enum Operation {
         AllReduce,
         ReduceScatter,
@@ -163,18 +166,25 @@ public final class TcpRing implements Communicator {
         all[rank()] = message;
         for (int hop = 0; hop < world() - 1; hop++) {
             byte[] out = all[Math.floorMod(rank() - hop, world())];
-            ByteBuffer length = ByteBuffer.allocate(Integer.BYTES);
-            wire.exchange(
-                    ByteBuffer.allocate(Integer.BYTES).putInt(0, out.length),
-                    length,
-                    limit(),
-                    name(Operation.Messages));
-            int incoming = length.getInt(0);
+            ByteBuffer sent = ByteBuffer.allocate(FRAME_BYTES);
+            int first = Math.min(out.length, FRAME_BYTES - Integer.BYTES);
+            sent.putInt(out.length).put(out, 0, first).clear();
+            ByteBuffer came = ByteBuffer.allocate(FRAME_BYTES);
+            wire.exchange(sent, came, limit(), name(Operation.Messages));
+            int incoming = came.getInt(0);
             if (incoming < 0 || incoming > MAX_MESSAGE_BYTES) {
                 throw disagree("a message of " + incoming + " bytes arrived");
             }
             byte[] in = new byte[incoming];
-            wire.exchange(ByteBuffer.wrap(out), ByteBuffer.wrap(in), limit(), name(Operation.Messages));
+            int begun = Math.min(incoming, FRAME_BYTES - Integer.BYTES);
+            came.get(Integer.BYTES, in, 0, begun);
+            if (first < out.length || begun < incoming) {
+                wire.exchange(
+                        ByteBuffer.wrap(out, first, out.length - first),
+                        ByteBuffer.wrap(in, begun, incoming - begun),
+                        limit(),
+                        name(Operation.Messages));
+            }
             all[Math.floorMod(rank() - hop - 1, world())] = in;
         }
         return all;

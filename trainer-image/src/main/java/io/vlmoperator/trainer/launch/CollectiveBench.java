@@ -6,10 +6,7 @@ import io.vlmoperator.trainer.Json;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.dist.Buffer;
 import io.vlmoperator.trainer.dist.Communicator;
-import io.vlmoperator.trainer.dist.Membership;
-import io.vlmoperator.trainer.dist.NcclCommunicator;
 import io.vlmoperator.trainer.dist.PeerSecret;
-import io.vlmoperator.trainer.dist.TcpRing;
 import io.vlmoperator.trainer.op.DType;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Tensor;
@@ -22,11 +19,10 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Bandwidth of the trainer's own collectives between processes of this machine: over NCCL with a GPU each, or two on one GPU, else over the TCP ring.
+ * Bandwidth of the trainer's own collectives, and {@link CollectiveChecks}, between processes of this machine: over NCCL with a GPU each, or two on one GPU, else over the TCP ring.
  * Bandwidth is nccl-tests' "bus bandwidth": the size over the time, times 2 (n - 1) / n for an all-reduce and (n - 1) / n for a reduce-scatter or
  * an all-gather of n ranks, where the size is that of the whole buffer. It is what each link carries, and does not depend on n.
  */
@@ -37,7 +33,8 @@ final class CollectiveBench {
     /** Lists of these are what a rank leaves behind. */
     record Result(String operation, long bytes, double seconds, double busBytesPerSecond) {}
 
-    private record Results(List<Result> all) {}
+    /** @param checks that held */
+    record Results(List<Result> all, List<String> checks) {}
 
     private CollectiveBench() {}
 
@@ -53,7 +50,7 @@ final class CollectiveBench {
      * @param gpus how many this machine has; ranks beyond share the last one. 0: on the processor
      * @param sizes of the whole buffer in bytes
      */
-    static List<Result> run(int ranks, int gpus, List<Long> sizes, int rounds, PrintStream out) throws IOException {
+    static Results run(int ranks, int gpus, List<Long> sizes, int rounds, PrintStream out) throws IOException {
         Path folder = Files.createTempDirectory("vlm-trainer-bench-");
         Path results = folder.resolve("results.json");
         int port = Children.freePorts(ranks);
@@ -103,7 +100,7 @@ final class CollectiveBench {
                             "rank " + rank + " of the bandwidth benchmark did not end well; its last lines are above");
                 }
             }
-            return Json.read(results, 1 << 20, Results.class).all();
+            return Json.read(results, 1 << 20, Results.class);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IllegalStateException("interrupted", e);
@@ -117,21 +114,15 @@ final class CollectiveBench {
     static int rank(Arguments arguments, Map<String, String> environment, PrintStream out) throws IOException {
         int rank = Integer.parseInt(arguments.one("--rank").orElseThrow());
         int ranks = arguments.number("--ranks", 64).orElseThrow();
-        Membership membership = new Membership(
-                "bench",
-                1,
+        CollectiveChecks checks = new CollectiveChecks(
                 rank,
                 ranks,
-                PeerSecret.parse(environment.getOrDefault(PodEnvironment.PEER_SECRET, ""), PodEnvironment.PEER_SECRET),
-                "127.0.0.1",
                 arguments.number("--port", 65_535).orElseThrow(),
-                LIMIT,
-                LIMIT);
-        Communicator ring = TcpRing.connect(membership, Optional.of("127.0.0.1"), Optional.empty());
-        boolean host = Torch.start().device().isHost();
+                PeerSecret.parse(environment.getOrDefault(PodEnvironment.PEER_SECRET, ""), PodEnvironment.PEER_SECRET),
+                out::println);
         int rounds = arguments.number("--rounds", 10_000).orElse(20);
         List<Result> results = new ArrayList<>();
-        try (Communicator ranksOfAll = host ? ring : NcclCommunicator.over(ring, LIMIT, LIMIT, out::println);
+        try (Communicator ranksOfAll = checks.join(1, LIMIT);
                 Scope scope = Scope.open()) {
             for (String size : arguments.one("--sizes").orElseThrow().split(",", -1)) {
                 long count = Long.parseLong(size) / Float.BYTES;
@@ -145,8 +136,10 @@ final class CollectiveBench {
             }
             ranksOfAll.barrier();
         }
+        List<String> held = new ArrayList<>(checks.all(2));
+        held.add(checks.dead(10));
         if (rank == 0) {
-            Files.write(Path.of(arguments.one("--json").orElseThrow()), Json.bytes(new Results(results)));
+            Files.write(Path.of(arguments.one("--json").orElseThrow()), Json.bytes(new Results(results, held)));
         }
         return ExitCode.Completed.code();
     }

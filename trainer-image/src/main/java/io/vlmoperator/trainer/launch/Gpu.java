@@ -58,9 +58,13 @@ final class Gpu {
      * @throws TrainerException InvalidConfiguration
      */
     static void requireExact(FrozenJob job, Device device, int world, Map<String, String> environment) {
-        if (device.isHost() || !exact(job)) {
-            return;
+        if (!device.isHost() && exact(job)) {
+            requireFixed(world, environment);
         }
+    }
+
+    /** The same, of a process that computes on a GPU and wants the same bits every time. */
+    static void requireFixed(int world, Map<String, String> environment) {
         new TreeMap<>(FIXED).forEach((name, fixed) -> {
             String value = environment.getOrDefault(name, "");
             if ((world > 1 || !name.startsWith("NCCL_"))

@@ -18,9 +18,11 @@ import io.vlmoperator.trainer.op.Tensor;
 import io.vlmoperator.trainer.op.Torch;
 import io.vlmoperator.trainer.plan.Device;
 import io.vlmoperator.trainer.train.Flops;
+import io.vlmoperator.trainer.train.SaveBench;
 import io.vlmoperator.trainer.train.Trainer;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -33,8 +35,8 @@ import java.util.Random;
 import java.util.Set;
 
 /**
- * {@code vlm-trainer bench-gpu}: optimizer steps of the paper's pre-training on one GPU (tokens per second, MFU, memory), then the bandwidth of the
- * collectives. Without a GPU it says so and exits with {@value #NO_GPU}. {@code --device cpu --size tiny} runs the same code on the processor,
+ * {@code vlm-trainer bench-gpu}: optimizer steps of the paper's pre-training on one GPU (tokens per second, MFU, memory), the cost of
+ * {@code determinism: Exact} and whether it holds, what saves cost, then the bandwidth of the collectives and their contract. Without a GPU it says so and exits with {@value #NO_GPU}. {@code --device cpu --size tiny} runs the same code on the processor,
  * to see that it works.
  */
 final class GpuBench {
@@ -44,6 +46,11 @@ final class GpuBench {
     private static final double GOAL = 0.5;
     private static final long MIB = 1 << 20;
     private static final double GIB = 1 << 30;
+
+    /** Rounds of saves, and what {@code bench-checkpoint} asks of them. */
+    private static final int SAVES = 5;
+
+    private static final double STALL_OVER_COPY = 1.3;
 
     private static final List<String> OPTIONS = List.of(
             "--device",
@@ -110,17 +117,21 @@ final class GpuBench {
                 .filter(each -> each.name().equals(size))
                 .findFirst()
                 .orElseThrow(() -> TrainerException.configuration("--size is '" + size + "'; write paper or tiny"));
-        Measured measured = steps(
-                setting,
-                arguments.number("--rows", 64).orElse(2),
-                arguments.number("--steps", 10_000).orElse(10),
-                Trainer.keep(StepBench.choice(arguments, "--recompute", Recompute.class, Recompute.None)));
+        if (!torch.device().isHost()) {
+            Gpu.requireFixed(1, environment);
+        }
+        int rowsOfStep = arguments.number("--rows", 64).orElse(2);
+        int steps = arguments.number("--steps", 10_000).orElse(10);
+        Tape.Keep keep = Trainer.keep(StepBench.choice(arguments, "--recompute", Recompute.class, Recompute.None));
+        Measured measured = steps(setting, rowsOfStep, steps, keep);
         String card = torch.device().isHost()
                 ? "processor"
                 : torch.gpus().all().getFirst().name();
         OptionalDouble peak = peak(arguments, card);
         List<BenchRow> rows = new ArrayList<>(rows(setting, card, measured, peak));
         out.println(formula(measured, peak));
+        rows.addAll(ExactBench.run(setting, card, rowsOfStep, steps, keep, measured));
+        rows.addAll(saves(setting, card, out));
         rows.addAll(collectives(arguments, torch, out));
         BenchRow.publish(rows, Path.of(arguments.one("--json").orElse("target/bench/gpu.json")), out);
         return rows.stream().anyMatch(row -> Boolean.FALSE.equals(row.met()))
@@ -152,6 +163,7 @@ final class GpuBench {
      * @param loss of the last, a mean
      * @param hostReads in which the host waited for the device, over all timed steps but the last look at the loss
      * @param deviceBytes in use afterwards; libtorch keeps what it once took
+     * @param digest of the weights in the end
      */
     record Measured(
             long tokens,
@@ -160,7 +172,8 @@ final class GpuBench {
             double seconds,
             double loss,
             long hostReads,
-            double deviceBytes) {}
+            double deviceBytes,
+            long digest) {}
 
     static Measured steps(Setting setting, int rows, int steps, Tape.Keep keep) throws IOException {
         Set<Part> trained = EnumSet.of(Part.PROJECTOR, Part.LANGUAGE);
@@ -168,6 +181,7 @@ final class GpuBench {
         Batch batch = batch(setting, rows, new Random(0));
         try (Scope scope = Scope.open()) {
             VisionLanguageModel model = VisionLanguageModel.create(scope, setting.config(), trained);
+            torch.seed(1); // so that runs can be compared
             model.fillForTiming();
             model.computeIn(DType.BFLOAT16);
             FusedAdamW optimizer = new FusedAdamW(
@@ -211,7 +225,8 @@ final class GpuBench {
                     readsInSteps,
                     torch.device().isHost()
                             ? StepBench.peakRss() * 1024.0
-                            : torch.deviceBytesInUse().orElseThrow());
+                            : torch.deviceBytesInUse().orElseThrow(),
+                    ExactBench.digest(model.weights(), scope.ops()));
         }
     }
 
@@ -301,14 +316,52 @@ final class GpuBench {
         List<Long> sizes = sizes(arguments.one("--sizes").orElse(gpus == 0 ? "1,16" : "1,16,256"));
         String how = (gpus == 0 ? "TCP ring" : "NCCL") + ", " + ranks + " ranks"
                 + (gpus > 0 && ranks > gpus ? " on " + gpus + " GPU" : "") + ", ";
-        return CollectiveBench.run(
-                        ranks, gpus, sizes, arguments.number("--rounds", 10_000).orElse(20), out)
-                .stream()
-                .map(result -> BenchRow.plain(
-                        how + result.operation() + " of " + result.bytes() / MIB + " MiB: bus bandwidth",
-                        result.busBytesPerSecond() / 1e9,
-                        "GB/s"))
-                .toList();
+        CollectiveBench.Results results = CollectiveBench.run(
+                ranks, gpus, sizes, arguments.number("--rounds", 10_000).orElse(20), out);
+        List<BenchRow> rows = new ArrayList<>();
+        for (CollectiveBench.Result result : results.all()) {
+            rows.add(BenchRow.plain(
+                    how + result.operation() + " of " + result.bytes() / MIB + " MiB: bus bandwidth",
+                    result.busBytesPerSecond() / 1e9,
+                    "GB/s"));
+        }
+        for (String check : results.checks()) {
+            rows.add(new BenchRow(how + check, 1, "holds", 1.0, true, null));
+        }
+        return rows;
+    }
+
+    /** What a save of tensors that lie on the device costs; with the model of {@code bench-checkpoint}. */
+    private static List<BenchRow> saves(Setting setting, String card, PrintStream out) throws IOException {
+        Path folder = Files.createTempDirectory("vlm-trainer-bench-");
+        SaveBench.Figures figures;
+        try {
+            figures = setting.equals(Setting.TINY)
+                    ? SaveBench.measureTiny(folder, 1, out::println)
+                    : SaveBench.measure(folder, SAVES, out::println);
+        } finally {
+            Children.delete(folder);
+        }
+        String what = String.format(
+                Locale.ROOT, "%s: training stands still for a save of %.0f MiB", card, (double) figures.bytes() / MIB);
+        boolean onGpu = !Torch.start().device().isHost();
+        double overStep = figures.stallMillis() / figures.stepMillis();
+        return List.of(
+                BenchRow.beside(what + ", beside a plain copy", figures.stallMillis(), "ms", figures.copyMillis()),
+                onGpu
+                        ? BenchRow.atMost(what + " / plain copy", figures.stallOverCopy(), "ratio", STALL_OVER_COPY)
+                        : BenchRow.plain(what + " / plain copy", figures.stallOverCopy(), "ratio"),
+                onGpu
+                        ? BenchRow.atMost(what + " / a step", overStep, "ratio", 1)
+                        : BenchRow.plain(what + " / a step", overStep, "ratio"),
+                BenchRow.plain(
+                        card + ": copy into page-locked memory",
+                        figures.bytes() / figures.copyMillis() / 1e6,
+                        "GB/s"),
+                BenchRow.plain(
+                        card + ": copy into other memory",
+                        figures.bytes() / figures.unlockedMillis() / 1e6,
+                        "GB/s"));
     }
 
     /** Of a list of MiB. */

@@ -2,6 +2,8 @@ package io.vlmoperator.trainer.launch;
 
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.checkpoint.Staging;
+import io.vlmoperator.trainer.checkpoint.StateShard;
 import io.vlmoperator.trainer.model.Batch;
 import io.vlmoperator.trainer.model.LanguageConfig;
 import io.vlmoperator.trainer.model.ModelConfig;
@@ -194,13 +196,22 @@ final class PlanBench {
                     0,
                     model.weights().values().count());
             Batch batch = batch(shape);
-            for (int step = 1; step <= STEPS; step++) {
-                try (Scope local = scope.child()) {
-                    local.ops().zero(model.weights().gradients());
-                    model.accumulate(batch, 1.0 / batch.targets(), Tape.Keep.ALL, local)
-                            .item();
-                    optimizer.update(
-                            1e-4, step, local.ops().norm(model.weights().gradients()), 1.0);
+            List<StateShard> state = StateShard.share(
+                    model.weights().values().address(),
+                    optimizer.firstMoment().address(),
+                    optimizer.secondMoment().address(),
+                    0,
+                    1);
+            try (Staging staging = new Staging(state)) {
+                for (int step = 1; step <= STEPS; step++) {
+                    try (Scope local = scope.child()) {
+                        local.ops().zero(model.weights().gradients());
+                        model.accumulate(batch, 1.0 / batch.targets(), Tape.Keep.ALL, local)
+                                .item();
+                        optimizer.update(
+                                1e-4, step, local.ops().norm(model.weights().gradients()), 1.0);
+                    }
+                    staging.take(state);
                 }
             }
         }

@@ -40,6 +40,8 @@ final class PlanTable {
                 plan.memory().total() / GIB,
                 plan.device().memoryBytes() / GIB,
                 plan.fits() ? "fits" : "DOES NOT FIT");
+        line(out, "memory of the host, for each GPU");
+        line(out, "  %-22s %8.2f GiB", "copy for checkpoints", plan.memory().staging() / GIB);
         FlopsPerToken flops = plan.flops();
         line(out, "");
         line(out, "floating point operations per token");

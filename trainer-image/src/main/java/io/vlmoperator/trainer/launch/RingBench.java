@@ -31,6 +31,7 @@ import java.util.concurrent.Future;
  */
 final class RingBench {
     private static final int WORLD = 2;
+    private static final int MESSAGES = 200;
     private static final long BYTES = 64L << 20;
     private static final int PIECE = 1 << 18;
     private static final Duration LIMIT = Duration.ofMinutes(2);
@@ -38,8 +39,8 @@ final class RingBench {
 
     private RingBench() {}
 
-    /** Bytes per second that a rank sent, in one round. */
-    private record Round(double reduceScatter, double allGather, double plain) {}
+    /** Bytes per second that a rank sent, in one round, and the time of a step's message. */
+    private record Round(double reduceScatter, double allGather, double plain, double messageSeconds) {}
 
     static List<BenchRow> run(int rounds) {
         int port = Children.freePorts(WORLD);
@@ -93,7 +94,11 @@ final class RingBench {
                         "all-gather / plain copy",
                         median(all.stream().mapToDouble(round -> round.allGather() / round.plain())),
                         GOAL,
-                        beside));
+                        beside),
+                BenchRow.plain(
+                        "a step's message of 50 bytes to all, a stop of the ring",
+                        median(all.stream().mapToDouble(Round::messageSeconds)) * 1e6,
+                        "microseconds"));
     }
 
     private static double median(java.util.stream.DoubleStream values) {
@@ -115,12 +120,24 @@ final class RingBench {
                         rate(sent, ring, () -> ring.reduceScatterSum(buffer).await());
                 double gather = rate(sent, ring, () -> ring.allGather(buffer).await());
                 double plain = rate(sent, ring, () -> copy(channel, out.clear(), in.clear()));
+                double message = message(ring);
                 if (round >= 0) {
-                    results.add(new Round(reduce, gather, plain));
+                    results.add(new Round(reduce, gather, plain, message));
                 }
             }
         }
         return results;
+    }
+
+    /** Seconds. */
+    private static double message(Communicator ring) {
+        byte[] own = new byte[50];
+        ring.barrier();
+        long began = System.nanoTime();
+        for (int i = 0; i < MESSAGES; i++) {
+            ring.allGather(own);
+        }
+        return (System.nanoTime() - began) / 1e9 / MESSAGES / (WORLD - 1);
     }
 
     private static double rate(long bytes, Communicator ring, Runnable work) {

@@ -58,7 +58,7 @@ public final class AveragePoolProjector {
     public Tensor pool(Ops ops, Tensor featuresRW) {
         return tokensPerSide == patchesPerSide
                 ? featuresRW
-                : ops.averagePool(featuresRW, patchesPerSide, tokensPerSide);
+                : ops.images().averagePool(featuresRW, patchesPerSide, tokensPerSide);
     }
 
     /** Visual tokens [N * tokens, D] of features [N * P, W]. */

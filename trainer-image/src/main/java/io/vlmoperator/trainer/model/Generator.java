@@ -189,14 +189,14 @@ public final class Generator {
             for (int number = 0; number < caches.size(); number++) {
                 Cache cache = caches.get(number);
                 hiddenTD = layer(scope, number, hiddenTD, (ops, queryKeyValueTE) -> {
-                    ops.fillCache(
+                    ops.attention().fillCache(
                             queryKeyValueTE,
                             segments,
                             sizes.numAttentionHeads(),
                             sizes.numKeyValueHeads(),
                             cache.keys(),
                             cache.values());
-                    return ops.segmentAttention(
+                    return ops.attention().ofSegments(
                             queryKeyValueTE, segments, sizes.numAttentionHeads(), sizes.numKeyValueHeads());
                 });
             }
@@ -211,7 +211,7 @@ public final class Generator {
         try (Scope scope = Scope.open()) {
             Tensor rowS = scope.indices(IntStream.range(0, length.length).toArray());
             Tensor lengthS = scope.indices(length);
-            Tensor seen = scope.ops().stepMask(lengthS, longest);
+            Tensor seen = scope.ops().attention().stepMask(lengthS, longest);
             RotaryTable rotary = RotaryTable.of(scope, position, position.length, 1, language.frequencies());
             Tensor hiddenSD = language.embed(scope.ops(), scope.longs(ids));
             for (int number = 0; number < caches.size(); number++) {
@@ -220,7 +220,7 @@ public final class Generator {
                         scope,
                         number,
                         hiddenSD,
-                        (ops, queryKeyValueSE) -> ops.stepAttention(
+                        (ops, queryKeyValueSE) -> ops.attention().ofStep(
                                 queryKeyValueSE,
                                 rotary,
                                 sizes.numAttentionHeads(),

@@ -1,6 +1,7 @@
 package io.vlmoperator.trainer.model;
 
 import io.vlmoperator.trainer.op.DType;
+import io.vlmoperator.trainer.op.Head;
 import io.vlmoperator.trainer.op.Ops;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Segments;
@@ -187,8 +188,8 @@ public final class VisionLanguageModel {
                     hiddenTD,
                     (ops, x) -> language.finalNorm(ops, x, beforeTargetQ));
             passage.entering(normStage() + 1);
-            Ops.HeadGradients head = local.ops()
-                    .headGradients(
+            Head.Gradients head = local.ops()
+                    .head().gradients(
                             normedQD, language.head(), local.indices(labels(batch, targets)), scale, headChunk());
             tape.backward(head.hiddenGradientTD());
             return head.lossSum().moveTo(scope);
@@ -222,7 +223,7 @@ public final class VisionLanguageModel {
             Tensor hiddenTD = forward(batch, frozen(local), local, Observer.NONE);
             Ops ops = local.ops();
             Tensor normedQD = language.finalNorm(ops, hiddenTD, local.indices(before(targets)));
-            return ops.headLogProbabilities(
+            return ops.head().logProbabilities(
                             normedQD, language.head(), local.indices(labels(batch, targets)), headChunk())
                     .moveTo(scope);
         }
@@ -295,7 +296,7 @@ public final class VisionLanguageModel {
         LanguageConfig sizes = config.language();
         Segments segments = Segments.of(scope, batch.segmentStarts(), batch.positionsT(), language.frequencies());
         DecoderLayer.Attention attention = (ops, queryKeyValueTE) ->
-                ops.segmentAttention(queryKeyValueTE, segments, sizes.numAttentionHeads(), sizes.numKeyValueHeads());
+                ops.attention().ofSegments(queryKeyValueTE, segments, sizes.numAttentionHeads(), sizes.numKeyValueHeads());
         for (int number = 0; number < language.layers().size(); number++) {
             DecoderLayer layer = language.layers().get(number);
             hiddenTD =

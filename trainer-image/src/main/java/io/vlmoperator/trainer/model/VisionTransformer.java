@@ -53,8 +53,8 @@ public final class VisionTransformer {
 
     /** Patches of normalised pixels, embedded as rows: [N, 3, H, W] to [N * P, W]. */
     Tensor embed(Ops ops, Tensor pixelsNCHW) {
-        Tensor patchesRC = ops.patches(pixelsNCHW, config.patchSize());
-        return ops.addPositions(ops.linear(patchesRC, patchWeight, patchBias), positionsPW);
+        Tensor patchesRC = ops.images().patches(pixelsNCHW, config.patchSize());
+        return ops.images().addPositions(ops.linear(patchesRC, patchWeight, patchBias), positionsPW);
     }
 
     /** What the names of a block's parameters begin with. */
@@ -134,7 +134,7 @@ public final class VisionTransformer {
         Tensor forward(Ops ops, Tensor hiddenRW) {
             Tensor normedRW = ops.layerNorm(hiddenRW, firstNormWeight, firstNormBias, config.layerNormEps());
             Tensor queryKeyValueRE = ops.linear(normedRW, queryKeyValueWeight, queryKeyValueBias);
-            Tensor attendedRW = ops.imageAttention(queryKeyValueRE, config.patches(), config.numAttentionHeads());
+            Tensor attendedRW = ops.attention().ofImages(queryKeyValueRE, config.patches(), config.numAttentionHeads());
             Tensor middleRW = ops.add(hiddenRW, ops.linear(attendedRW, outputWeight, outputBias));
 
             Tensor upRI = ops.linear(

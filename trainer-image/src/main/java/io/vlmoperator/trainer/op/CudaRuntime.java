@@ -117,6 +117,26 @@ final class CudaRuntime {
         }
     }
 
+    /** Locks host memory into place, so that copies from and to it go at the link's full speed; false where the system does not allow it. */
+    boolean pageLock(MemorySegment memory) {
+        try {
+            return (int) function("cudaHostRegister", ADDRESS, JAVA_LONG, JAVA_INT)
+                            .invokeExact(memory, memory.byteSize(), 0)
+                    == 0;
+        } catch (Throwable e) {
+            throw unexpected(e);
+        }
+    }
+
+    /** Before memory that was locked is freed. */
+    void pageUnlock(MemorySegment memory) {
+        try {
+            check((int) function("cudaHostUnregister", ADDRESS).invokeExact(memory));
+        } catch (Throwable e) {
+            throw unexpected(e);
+        }
+    }
+
     /** Bytes of the GPU's memory in use, by all processes; libtorch keeps what it once took. */
     long usedBytes() {
         try (Arena local = Arena.ofConfined()) {

@@ -7,7 +7,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * The operators, bound to the {@link Scope} that owns their results. What each computes stands in {@code operators.torchscript}, its gradient
+ * The operators, bound to the {@link Scope} that owns their results: memory, arithmetic and the layers here, the others by concern in
+ * {@link #attention}, {@link #images} and {@link #head}. What each computes stands in {@code operators.torchscript}, its gradient
  * beside it. Gradients are noted only inside a stage of a {@link Tape}, and only where an input has one. All of them accept FLOAT32; those
  * of the model also BFLOAT16: sums inside a norm, a softmax or a rotation are formed in float32 all the same.
  */
@@ -20,13 +21,28 @@ public final class Ops {
         this.recorder = recorder;
     }
 
+    /** Attention. */
+    public Attention attention() {
+        return new Attention(this);
+    }
+
+    /** Patches of images, their positions and pooling. */
+    public Images images() {
+        return new Images(this);
+    }
+
+    /** The head with its cross-entropy. */
+    public Head head() {
+        return new Head(this);
+    }
+
     /** The scope that owns the results. */
     public Scope scope() {
         return scope;
     }
 
     /** An operator without a gradient. */
-    private Tensor tensor(String method, Object... arguments) {
+    Tensor tensor(String method, Object... arguments) {
         if (recorder.isPresent()) {
             for (Object argument : arguments) {
                 if (argument instanceof Tensor tensor && recorder.get().tracks(tensor)) {
@@ -37,25 +53,28 @@ public final class Ops {
         return script(method, arguments);
     }
 
-    private Tensor script(String method, Object... arguments) {
+    /** Runs an operator, whatever its inputs. */
+    Tensor script(String method, Object... arguments) {
         return Torch.start().script().tensor(scope, method, arguments);
     }
 
-    private List<Tensor> scripts(String method, Object... arguments) {
+    /** The same of one that returns several tensors. */
+    List<Tensor> scripts(String method, Object... arguments) {
         return Torch.start().script().tensors(scope, method, arguments);
     }
 
-    private static void run(String method, Object... arguments) {
+    /** The same of one that returns nothing. */
+    static void run(String method, Object... arguments) {
         Torch.start().script().run(method, arguments);
     }
 
     /** The form of an operator that gives the same bits every time, where that is asked for. */
-    private static String inOrder(String method) {
+    static String inOrder(String method) {
         return Torch.start().exact() ? method + "_in_order" : method;
     }
 
     /** An operator with a gradient; see {@link Recorder#apply}. */
-    private Tensor differentiable(
+    Tensor differentiable(
             Recorder.Cost cost,
             List<Tensor> inputs,
             List<Tensor> needs,
@@ -341,218 +360,4 @@ public final class Ops {
                 });
     }
 
-    // --- decoder attention
-    // --------------------------------------------------------------------------------------------------------
-
-    /** Causal attention inside each segment; {@code queryKeyValueTE} holds heads + 2 * keyValueHeads heads. Returns {@code [T, heads * headDim]}. */
-    public Tensor segmentAttention(Tensor queryKeyValueTE, Segments segments, int heads, int keyValueHeads) {
-        return scope.device().isHost()
-                ? rectangleAttention(queryKeyValueTE, segments, heads, keyValueHeads)
-                : rowAttention(queryKeyValueTE, segments, heads, keyValueHeads);
-    }
-
-    /** Over padded groups, by the CPU's flash attention. */
-    private Tensor rectangleAttention(Tensor queryKeyValueTE, Segments segments, int heads, int keyValueHeads) {
-        Segments.Rectangles layout = segments.rectangles();
-        return differentiable(
-                CHEAP,
-                List.of(queryKeyValueTE),
-                List.of(),
-                (ops, in) -> ops.scripts(
-                        "segment_attention",
-                        in.get(0),
-                        layout.cells(),
-                        layout.cosines(),
-                        layout.sines(),
-                        layout.back(),
-                        heads,
-                        keyValueHeads),
-                (to, gradient) -> to.add(
-                        queryKeyValueTE,
-                        to.ops()
-                                .script(
-                                        "segment_attention_backward",
-                                        gradient,
-                                        to.extras(),
-                                        layout.cosines(),
-                                        layout.sines(),
-                                        layout.back(),
-                                        heads,
-                                        keyValueHeads)));
-    }
-
-    /** Over tokens as they lie: on a GPU in a narrow type by flash attention with cumulative lengths, else composed of products and softmax. */
-    Tensor rowAttention(Tensor queryKeyValueTE, Segments segments, int heads, int keyValueHeads) {
-        Segments.Rows layout = segments.rows();
-        Tensor cosines = layout.table().cosines();
-        Tensor sines = layout.table().sines();
-        return differentiable(
-                CHEAP,
-                List.of(queryKeyValueTE),
-                List.of(),
-                (ops, in) -> ops.scripts(
-                        "row_attention",
-                        in.get(0),
-                        cosines,
-                        sines,
-                        layout.starts(),
-                        layout.startsOnHost(),
-                        segments.longest(),
-                        heads,
-                        keyValueHeads),
-                (to, gradient) -> to.add(
-                        queryKeyValueTE,
-                        to.ops()
-                                .script(
-                                        "row_attention_backward",
-                                        gradient,
-                                        to.extras(),
-                                        cosines,
-                                        sines,
-                                        layout.starts(),
-                                        layout.startsOnHost(),
-                                        segments.longest())));
-    }
-
-    /** Stores the keys and values of whole segments at positions 0, 1, ... of the cache; the segments must be one group in order. */
-    public void fillCache(
-            Tensor queryKeyValueTE, Segments segments, int heads, int keyValueHeads, Tensor keys, Tensor values) {
-        Segments.Rectangles layout = segments.rectangles();
-        run(
-                "fill_cache",
-                queryKeyValueTE,
-                layout.index().getFirst(),
-                layout.cosines().getFirst(),
-                layout.sines().getFirst(),
-                heads,
-                keyValueHeads,
-                keys,
-                values);
-    }
-
-    /** What {@link #stepAttention} may see: in row s the positions 0 to {@code lengthS[s]} of {@code longest}. */
-    public Tensor stepMask(Tensor lengthS, int longest) {
-        return tensor("step_mask", lengthS, longest);
-    }
-
-    /**
-     * Attention of one new token per row over the cache, to which it is added at position {@code lengthS} of its row.
-     *
-     * @param rowS 0, 1, ...
-     * @param seen of {@link #stepMask}
-     */
-    public Tensor stepAttention(
-            Tensor queryKeyValueSE,
-            RotaryTable rotary,
-            int heads,
-            int keyValueHeads,
-            Tensor keys,
-            Tensor values,
-            Tensor rowS,
-            Tensor lengthS,
-            Tensor seen) {
-        return tensor(
-                "step_attention",
-                queryKeyValueSE,
-                rotary.cosines(),
-                rotary.sines(),
-                heads,
-                keyValueHeads,
-                keys,
-                values,
-                rowS,
-                lengthS,
-                seen);
-    }
-
-    // --- vision
-    // -------------------------------------------------------------------------------------------------------------------
-
-    /** {@code [N, 3, H, W]} to rows of patches {@code [N * P, 3 * size * size]}; what is left at the right and bottom is not read. */
-    public Tensor patches(Tensor pixelsNCHW, int size) {
-        return tensor("patches", pixelsNCHW, size);
-    }
-
-    /** Adds {@code positionsPD} to each image's rows of {@code patchesRD}. */
-    public Tensor addPositions(Tensor patchesRD, Tensor positionsPD) {
-        return differentiable(
-                CHEAP,
-                List.of(patchesRD, positionsPD),
-                List.of(),
-                (ops, in) -> List.of(ops.script("add_positions", in.get(0), in.get(1))),
-                (to, gradient) -> {
-                    for (Tensor sum : to.sum(positionsPD)) {
-                        run("add_position_sums", sum, gradient);
-                    }
-                    to.add(patchesRD, gradient);
-                });
-    }
-
-    /** Attention of every patch to all patches of its image. */
-    public Tensor imageAttention(Tensor queryKeyValueRE, int patches, int heads) {
-        return imageAttention(
-                queryKeyValueRE, patches, heads, scope.device().isHost() ? "image_attention" : "image_row_attention");
-    }
-
-    /** @param method {@code image_attention}, the CPU's flash attention, or {@code image_row_attention}, as {@link #rowAttention} */
-    Tensor imageAttention(Tensor queryKeyValueRE, int patches, int heads, String method) {
-        return differentiable(
-                CHEAP,
-                List.of(queryKeyValueRE),
-                List.of(queryKeyValueRE),
-                (ops, in) -> ops.scripts(method, in.get(0), patches, heads),
-                (to, gradient) -> to.add(
-                        queryKeyValueRE,
-                        to.ops()
-                                .script(
-                                        method + "_backward",
-                                        gradient,
-                                        to.now(queryKeyValueRE),
-                                        to.extras(),
-                                        patches,
-                                        heads)));
-    }
-
-    /** Adaptive average pooling of each image's {@code side * side} rows to {@code target * target}. */
-    public Tensor averagePool(Tensor patchesRD, int side, int target) {
-        return differentiable(
-                CHEAP,
-                List.of(patchesRD),
-                List.of(),
-                (ops, in) -> List.of(ops.script("average_pool", in.get(0), side, target)),
-                (to, gradient) ->
-                        to.add(patchesRD, to.ops().script(inOrder("average_pool_backward"), gradient, side, target)));
-    }
-
-    // --- head
-    // ---------------------------------------------------------------------------------------------------------------------
-
-    /** Sum of the cross-entropies of {@code targetsT}, a scalar; logits are formed {@code chunk} rows at a time. */
-    public Tensor headLoss(Tensor hiddenTD, Tensor weightVD, Tensor targetsT, int chunk) {
-        return tensor("head_loss", hiddenTD, weightVD, targetsT, chunk);
-    }
-
-    /** Log probability of each target. */
-    public Tensor headLogProbabilities(Tensor hiddenTD, Tensor weightVD, Tensor targetsT, int chunk) {
-        return tensor("head_log_probabilities", hiddenTD, weightVD, targetsT, chunk);
-    }
-
-    /** Result of {@link #headGradients}. */
-    public record HeadGradients(Tensor lossSum, Tensor hiddenGradientTD) {}
-
-    /**
-     * The sum of cross-entropies and {@code scale} times its gradients: the one of the hidden states is returned, the one of the weight is
-     * added into its {@link Tensor#gradient()}, if it has one. One chunk of logits exists at a time, and nothing of its size besides.
-     */
-    public HeadGradients headGradients(Tensor hiddenTD, Tensor weightVD, Tensor targetsT, double scale, int chunk) {
-        List<Tensor> results = scripts(
-                "head_gradients",
-                hiddenTD,
-                weightVD,
-                weightVD.gradient().map(List::of).orElse(List.of()),
-                targetsT,
-                scale,
-                chunk);
-        return new HeadGradients(results.get(0), results.get(1));
-    }
 }

@@ -147,6 +147,19 @@ public final class Torch {
         }
     }
 
+    /**
+     * Locks host memory into place until {@link #pageUnlock}, so that a GPU copies at its link's full speed. Whether that was done: not on the
+     * processor, where it changes nothing, nor where the system does not allow as much.
+     */
+    public boolean pageLock(MemorySegment memory) {
+        return !device.isHost() && memory.byteSize() > 0 && cuda.orElseThrow().pageLock(memory);
+    }
+
+    /** Before memory is freed of which {@link #pageLock} said true. */
+    public void pageUnlock(MemorySegment memory) {
+        cuda.orElseThrow().pageUnlock(memory);
+    }
+
     /** Bytes of the device's memory in use, also by other processes; libtorch keeps what it once took. Empty on the processor. */
     public OptionalLong deviceBytesInUse() {
         return device.isHost()
@@ -178,6 +191,11 @@ public final class Torch {
     /** Whether {@link #exact(boolean)} was asked for. */
     public boolean exact() {
         return kernels.exact();
+    }
+
+    /** Begins libtorch's own random numbers anew, on all devices; see {@link Ops#fillNormal}. */
+    public void seed(long seed) {
+        JniUtils.setSeed(seed);
     }
 
     /** Number of tensors open in the process; constant between steps. */

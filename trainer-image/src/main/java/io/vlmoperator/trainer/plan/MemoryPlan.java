@@ -15,9 +15,18 @@ import java.util.SequencedMap;
  * @param kept what layers keep from the forward pass until the way back
  * @param passing what one layer, the encoder or the head needs at a time
  * @param runtime context, libraries, the JVM
+ * @param staging the copy of the state that is written as a checkpoint while training goes on: in the host's memory
+ * @param onHost whether the process computes in the host's memory, too
  */
 public record MemoryPlan(
-        double weights, double gradients, double moments, double kept, double passing, double runtime) {
+        double weights,
+        double gradients,
+        double moments,
+        double kept,
+        double passing,
+        double runtime,
+        double staging,
+        boolean onHost) {
     private static final int FLOAT32 = 4;
     private static final int BFLOAT16 = 2;
 
@@ -33,27 +42,26 @@ public record MemoryPlan(
      *     them
      */
     public static MemoryPlan of(Workload work, Device device, int shards) {
-        double trained = work.trainedCount();
-        double frozen = work.count() - trained;
-        double copies = work.bfloat16() ? (trained + frozen) * BFLOAT16 : 0;
-        // Layers that compute in FLOAT32 read the master weights themselves, all of them.
-        double masters = work.bfloat16() ? trained / shards : trained;
+        StateMemory state = StateMemory.of(
+                work.trainedCount(), work.count() - work.trainedCount(), work.bfloat16(), shards);
         int width = work.bfloat16() ? BFLOAT16 : FLOAT32;
         return new MemoryPlan(
-                masters * FLOAT32 + frozen * FLOAT32 + copies,
-                trained * FLOAT32,
-                trained * 2 * FLOAT32 / shards,
+                (double) state.masters() + state.frozen() + state.rounded(),
+                state.gradients(),
+                state.moments(),
                 kept(work) * width,
                 passing(work) * width + head(work),
-                device.runtimeBytes());
+                device.runtimeBytes(),
+                state.staging(),
+                device.name().equals(Device.CPU));
     }
 
-    /** All parts together. */
+    /** All that lies in the device's memory. */
     public double total() {
-        return weights + gradients + moments + kept + passing + runtime;
+        return weights + gradients + moments + kept + passing + runtime + (onHost ? staging : 0);
     }
 
-    /** The parts under the names that people read. */
+    /** The parts of {@link #total} under the names that people read. */
     public SequencedMap<String, Double> parts() {
         SequencedMap<String, Double> parts = new LinkedHashMap<>();
         parts.put("weights", weights);
@@ -62,6 +70,9 @@ public record MemoryPlan(
         parts.put("kept activations", kept);
         parts.put("passing activations", passing);
         parts.put("runtime", runtime);
+        if (onHost) {
+            parts.put("copy for checkpoints", staging);
+        }
         return parts;
     }
 

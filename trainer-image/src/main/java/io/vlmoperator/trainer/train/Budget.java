@@ -8,6 +8,7 @@ import io.vlmoperator.trainer.model.Part;
 import io.vlmoperator.trainer.op.Device;
 import io.vlmoperator.trainer.op.Gpus;
 import io.vlmoperator.trainer.op.Torch;
+import io.vlmoperator.trainer.plan.StateMemory;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -31,9 +32,6 @@ import java.util.Set;
 record Budget(List<Row> rows, Room there, Optional<Room> gpu, int processes, long checkpointBytes, long freeDiskBytes) {
     private static final long MIB = 1 << 20;
     private static final int FLOAT32 = 4;
-    private static final int BFLOAT16 = 2;
-    /** Weight and two moments. */
-    private static final int STATE = 3 * FLOAT32;
 
     /**
      * One kind of memory.
@@ -99,36 +97,36 @@ record Budget(List<Row> rows, Room there, Optional<Room> gpu, int processes, lon
         long trained = count(model, parts, true);
         long frozen = count(model, parts, false);
         List<Row> rows = new ArrayList<>();
-        long share = Math.ceilDiv(trained, (long) world);
+        StateMemory state = StateMemory.of(trained, frozen, rounded, world);
         String divided = world == 1 ? "" : ", divided by " + world + " workers";
         boolean shards = rounded && world > 1;
         Optional<Room> gpu = ownGpu();
         rows.add(new Row(
                 number(trained) + " trained weights x 4 B" + (shards ? divided : ""),
-                (shards ? share : trained) * FLOAT32,
+                state.masters(),
                 true));
-        rows.add(new Row("their gradients", trained * FLOAT32, true));
-        rows.add(new Row("their two moments" + divided, share * 2 * FLOAT32, true));
+        rows.add(new Row("their gradients", state.gradients(), true));
+        rows.add(new Row("their two moments" + divided, state.moments(), true));
         if (shards) {
             // All are there at first; what is allocated after they have been divided takes their place.
-            long later = share * (gpu.isPresent() ? 2 * FLOAT32 : 2 * FLOAT32 + STATE);
+            long later = state.moments() + (gpu.isPresent() ? 0 : state.staging());
             rows.add(
                     new Row("all trained weights while they are loaded", Math.max(0, trained * FLOAT32 - later), true));
         }
         if (frozen > 0) {
-            rows.add(new Row(number(frozen) + " frozen weights x 4 B", frozen * FLOAT32, true));
+            rows.add(new Row(number(frozen) + " frozen weights x 4 B", state.frozen(), true));
         }
         if (rounded) {
-            rows.add(new Row("all weights in BFLOAT16", (trained + frozen) * BFLOAT16, true));
+            rows.add(new Row("all weights in BFLOAT16", state.rounded(), true));
         }
-        rows.add(new Row("copy of the state that is being saved" + divided, share * STATE, false));
+        rows.add(new Row("copy of the state that is being saved" + divided, state.staging(), false));
         rows.add(new Row("JVM and libtorch, so far", residentBytes(), false));
         return new Budget(
                 rows,
                 Room.here(),
                 gpu,
                 processes,
-                trained * STATE + frozen * FLOAT32,
+                trained * StateMemory.SAVED + frozen * FLOAT32,
                 Files.getFileStore(folder).getUsableSpace());
     }
 

@@ -20,6 +20,7 @@ import io.vlmoperator.trainer.model.VisionLanguageModel;
 import io.vlmoperator.trainer.op.FusedAdamW;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Tape;
+import io.vlmoperator.trainer.op.Torch;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -27,6 +28,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
@@ -49,6 +51,12 @@ public final class SaveBench {
             new VisionConfig(SIDE, 16, 128, 512, 5, 4, 1e-6, -2, VisionConfig.Activation.Tanh),
             new ProjectorConfig(IMAGE_TOKENS));
 
+    /** As small as it gets, to see that it works. */
+    private static final ModelConfig TINY = new ModelConfig(
+            new LanguageConfig(64, 128, 2, 4, 2, 8192, 1e6, 1e-6, true, 4096),
+            new VisionConfig(SIDE, 16, 128, 512, 5, 4, 1e-6, -2, VisionConfig.Activation.Tanh),
+            new ProjectorConfig(IMAGE_TOKENS));
+
     private SaveBench() {}
 
     /**
@@ -56,7 +64,8 @@ public final class SaveBench {
      *
      * @param bytes that a save copies
      * @param stallMillis that training stands still for a save: the copy, and the edges until the checkpoint is complete
-     * @param copyMillis of a plain copy of as many bytes, in memory touched before: one before and one after the save
+     * @param copyMillis of a plain copy of as many bytes, in memory touched before (from a GPU: page-locked): one before and one after the save
+     * @param unlockedMillis of a plain copy from a GPU into memory that is not page-locked; on the processor that of any plain copy
      * @param stallOverCopy of the same round
      * @param stepMillis of a step while nothing is saved
      * @param savingStepMillis of a step while something is
@@ -66,6 +75,7 @@ public final class SaveBench {
             long bytes,
             double stallMillis,
             double copyMillis,
+            double unlockedMillis,
             double stallOverCopy,
             double stepMillis,
             double savingStepMillis,
@@ -78,13 +88,23 @@ public final class SaveBench {
      * @param rounds at least 1
      */
     public static Figures measure(Path folder, int rounds, Consumer<String> log) throws IOException {
+        return measure(folder, rounds, MODEL, log);
+    }
+
+    /** The same with a model of next to nothing. */
+    public static Figures measureTiny(Path folder, int rounds, Consumer<String> log) throws IOException {
+        return measure(folder, rounds, TINY, log);
+    }
+
+    private static Figures measure(Path folder, int rounds, ModelConfig config, Consumer<String> log)
+            throws IOException {
         FrozenJob job = job(folder);
         RunFolder run = RunFolder.at(folder);
         Set<Part> parts = EnumSet.of(Part.PROJECTOR, Part.LANGUAGE);
         try (Scope scope = Scope.open();
                 Arena arena = Arena.ofConfined();
                 Watchdog watchdog = new Watchdog(LIMIT, log)) {
-            VisionLanguageModel model = VisionLanguageModel.create(scope, MODEL, parts);
+            VisionLanguageModel model = VisionLanguageModel.create(scope, config, parts);
             model.initialize(EnumSet.allOf(Part.class), 1);
             FusedAdamW optimizer = new FusedAdamW(
                     scope,
@@ -109,17 +129,57 @@ public final class SaveBench {
                     Faults.NONE,
                     0);
             List<StateShard> state = StateShard.share(
-                    model.weights().values().data(),
-                    optimizer.firstMoment().data(),
-                    optimizer.secondMoment().data(),
+                    model.weights().values().address(),
+                    optimizer.firstMoment().address(),
+                    optimizer.secondMoment().address(),
                     0,
                     1);
             RunFolder.Fence fence =
                     run.acquire(job.attempt(), job.uid(), Instant.now().toString());
             try (Saver saver =
                     new Saver(context, run, Optional.of(fence), model, state, new byte[] {'{', '}'}, LIMIT, scope)) {
-                return new Rounds(model, optimizer, saver, state, arena).run(rounds, log);
+                try (Targets targets = new Targets(state, arena)) {
+                    return new Rounds(model, optimizer, saver, targets).run(rounds, log);
+                }
             }
+        }
+    }
+
+    /** Where plain copies go; page-locked as the saver's own, if the state lies on a GPU. */
+    private static final class Targets implements AutoCloseable {
+        private final List<MemorySegment> sources;
+        private final List<MemorySegment> plain;
+        private final List<MemorySegment> locked = new ArrayList<>();
+
+        private Targets(List<StateShard> state, Arena arena) {
+            sources = state.stream()
+                    .flatMap(s -> List.of(s.weights(), s.first(), s.second()).stream())
+                    .toList();
+            plain = sources.stream()
+                    .map(source -> arena.allocate(source.byteSize(), 64))
+                    .toList();
+        }
+
+        /** Milliseconds. */
+        private double copy() {
+            long start = System.nanoTime();
+            for (int i = 0; i < sources.size(); i++) {
+                Torch.start().copyMemory(sources.get(i), plain.get(i));
+            }
+            return millis(start);
+        }
+
+        private void lock() {
+            plain.stream().filter(Torch.start()::pageLock).forEach(locked::add);
+        }
+
+        private long bytes() {
+            return sources.stream().mapToLong(MemorySegment::byteSize).sum();
+        }
+
+        @Override
+        public void close() {
+            locked.forEach(Torch.start()::pageUnlock);
         }
     }
 
@@ -128,22 +188,15 @@ public final class SaveBench {
         private final VisionLanguageModel model;
         private final FusedAdamW optimizer;
         private final Saver saver;
-        private final List<MemorySegment> sources;
-        private final List<MemorySegment> targets;
+        private final Targets targets;
         private final Batch batch = batch();
         private long step;
 
-        private Rounds(
-                VisionLanguageModel model, FusedAdamW optimizer, Saver saver, List<StateShard> state, Arena arena) {
+        private Rounds(VisionLanguageModel model, FusedAdamW optimizer, Saver saver, Targets targets) {
             this.model = model;
             this.optimizer = optimizer;
             this.saver = saver;
-            this.sources = state.stream()
-                    .flatMap(s -> List.of(s.weights(), s.first(), s.second()).stream())
-                    .toList();
-            this.targets = sources.stream()
-                    .map(source -> arena.allocate(source.byteSize(), 64))
-                    .toList();
+            this.targets = targets;
         }
 
         private Figures run(int rounds, Consumer<String> log) {
@@ -154,12 +207,14 @@ public final class SaveBench {
             double[] saving = new double[rounds];
             double[] waited = new double[rounds];
             step();
-            copy();
+            targets.copy();
+            double unlocked = targets.copy();
+            targets.lock();
             saver.save(step, 0, 1, Optional.empty());
             saver.finish();
             for (int round = 0; round < rounds; round++) {
                 plain[round] = (step() + step()) / 2;
-                copy[round] = copy();
+                copy[round] = targets.copy();
                 long start = System.nanoTime();
                 saver.save(step, 0, 1, Optional.empty());
                 stall[round] = millis(start);
@@ -173,7 +228,7 @@ public final class SaveBench {
                     stall[round] += millis(start);
                 }
                 saving[round] /= steps;
-                copy[round] = (copy[round] + copy()) / 2;
+                copy[round] = (copy[round] + targets.copy()) / 2;
                 ratio[round] = stall[round] / copy[round];
                 step();
                 start = System.nanoTime();
@@ -192,21 +247,14 @@ public final class SaveBench {
                                         waited[round]));
             }
             return new Figures(
-                    sources.stream().mapToLong(MemorySegment::byteSize).sum(),
+                    targets.bytes(),
                     median(stall),
                     median(copy),
+                    unlocked,
                     median(ratio),
                     median(plain),
                     median(saving),
                     median(waited));
-        }
-
-        private double copy() {
-            long start = System.nanoTime();
-            for (int i = 0; i < sources.size(); i++) {
-                targets.get(i).copyFrom(sources.get(i));
-            }
-            return millis(start);
         }
 
         private double step() {
@@ -219,6 +267,7 @@ public final class SaveBench {
                 optimizer.update(1e-4, step, local.ops().norm(model.weights().gradients()), 1.0);
                 model.weights().updated();
             }
+            Torch.start().synchronize();
             return millis(start);
         }
     }

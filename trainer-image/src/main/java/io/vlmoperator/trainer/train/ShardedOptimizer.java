@@ -166,19 +166,16 @@ final class ShardedOptimizer implements AutoCloseable {
     }
 
     /**
-     * Sums what has not been summed yet and waits for the sums.
+     * Sums what has not been summed yet and waits for the sums; reads nothing.
      *
-     * @return the sum of the squares of the summed gradients that this rank owns
+     * @return the norms of the summed gradients that this rank owns, one for each piece, [P] (0 where it owns none)
      */
-    double reduced() {
+    Tensor reduced() {
         reduceFrom(0);
         reducing.forEach(this::await);
         reducing.clear();
         // Operations end in the order of their calls: what was sent before has arrived.
         arrivedTo = arriving.length;
-        if (owned.isEmpty()) {
-            return 0;
-        }
         try (Scope local = scope.child()) {
             for (int i = 0; i < owned.size(); i++) {
                 local.ops()
@@ -186,12 +183,8 @@ final class ShardedOptimizer implements AutoCloseable {
                                 local.ops().slice(norms, 0, i, i + 1),
                                 local.ops().norm(gradients.get(i)));
             }
-            double squares = 0;
-            for (float norm : norms.floats()) {
-                squares += (double) norm * norm;
-            }
-            return squares;
         }
+        return norms;
     }
 
     /**

@@ -4,6 +4,7 @@ import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.model.Batch;
 import io.vlmoperator.trainer.model.VisionLanguageModel;
+import io.vlmoperator.trainer.op.DType;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Tape;
 import io.vlmoperator.trainer.op.Tensor;
@@ -55,7 +56,34 @@ final class Step {
      */
     record Result(boolean stopped, StepTotals totals, double loss, double norm, double flops, Guard.Verdict verdict) {}
 
-    private record Accumulated(StepTotals totals, double flops) {}
+    /**
+     * @param totals without losses
+     * @param lossSums of each micro-batch, still on the device
+     * @param targets of each micro-batch
+     */
+    private record Accumulated(StepTotals totals, List<Tensor> lossSums, List<Long> targets, double flops) {
+        /** With losses and squares: the one time in a step that the host waits for the device. */
+        StepTotals read(Tensor norms, Scope scope) {
+            int batches = lossSums.size();
+            int pieces = Math.toIntExact(norms.count());
+            Tensor together = scope.empty(DType.FLOAT32, batches + (long) pieces);
+            for (int i = 0; i < batches; i++) {
+                scope.ops().copyInto(scope.ops().slice(together, 0, i, i + 1), lossSums.get(i));
+            }
+            scope.ops().copyInto(scope.ops().slice(together, 0, batches, batches + pieces), norms);
+            float[] values = together.floats();
+            StepTotals all = totals;
+            for (int i = 0; i < batches; i++) {
+                double mean = (double) values[i] / Math.max(1, targets.get(i));
+                all = all.plus(new StepTotals(values[i], 0, mean, 0, 0, 0, false, false));
+            }
+            double squares = 0;
+            for (int i = batches; i < values.length; i++) {
+                squares += (double) values[i] * values[i];
+            }
+            return all.withSquares(squares);
+        }
+    }
 
     /**
      * @param number of steps completed before
@@ -70,10 +98,10 @@ final class Step {
             Accumulated own = accumulate(loader, microBatches, flops, save, scope);
             facts.doing("adding up gradients with the others");
             // Also where this rank has to end, or has no rows: the others' sums need it.
-            double squares = optimizer.reduced();
+            Tensor norms = optimizer.reduced();
+            StepTotals read = own.read(norms, scope);
             facts.doing("exchanging sums with the others");
-            StepTotals totals = StepTotals.sum(
-                    communicator.allGather(own.totals().withSquares(squares).encode()));
+            StepTotals totals = StepTotals.sum(communicator.allGather(read.encode()));
             if (totals.stop()) {
                 return new Result(
                         true, totals, Double.NaN, Double.NaN, own.flops(), new Guard.Verdict.Update(Optional.empty()));
@@ -90,15 +118,12 @@ final class Step {
         }
     }
 
-    /**
-     * Adds up this rank's gradients; ends early, at a micro-batch's edge, when the process has to end. Losses are read when all micro-batches
-     * have been asked for, so that a GPU never waits for the host between two of them.
-     */
+    /** Adds up this rank's gradients; ends early, at a micro-batch's edge, when the process has to end. Reads nothing of the device. */
     private Accumulated accumulate(Loader loader, int microBatches, Flops flops, boolean save, Scope scope) {
         StepTotals totals = new StepTotals(0, 0, 0, 0, 0, 0, stop.requested().isPresent(), save);
         double operations = 0;
         List<Tensor> lossSums = new ArrayList<>();
-        List<StepTotals> counts = new ArrayList<>();
+        List<Long> targets = new ArrayList<>();
         for (int i = 0; i < microBatches && !totals.stop(); i++) {
             String place = "micro-batch " + (i + 1) + " of " + microBatches;
             facts.doing("waiting for the data of " + place);
@@ -106,17 +131,11 @@ final class Step {
             facts.doing("computing " + place);
             double scale = byTokens ? 1 : 1.0 / Math.max(1, batch.targets());
             lossSums.add(model.accumulate(batch, scale, keep, optimizer.passage(i == microBatches - 1), scope));
-            counts.add(new StepTotals(0, batch.targets(), 0, 1, batch.tokens(), 0, false, false));
+            targets.add((long) batch.targets());
             operations += flops.of(batch);
-            totals = totals.plus(
-                    new StepTotals(0, 0, 0, 0, 0, 0, stop.requested().isPresent(), false));
+            boolean ending = stop.requested().isPresent();
+            totals = totals.plus(new StepTotals(0, batch.targets(), 0, 1, batch.tokens(), 0, ending, false));
         }
-        for (int i = 0; i < lossSums.size(); i++) {
-            double lossSum = lossSums.get(i).item();
-            StepTotals count = counts.get(i);
-            totals = totals.plus(count)
-                    .plus(new StepTotals(lossSum, 0, lossSum / Math.max(1, count.targets()), 0, 0, 0, false, false));
-        }
-        return new Accumulated(totals, operations);
+        return new Accumulated(totals, lossSums, targets, operations);
     }
 }

@@ -172,10 +172,19 @@ abstract class CommunicatorContract {
                 ring.broadcast(bytes);
                 assertThat(bytes.toArray(ValueLayout.JAVA_BYTE)).containsOnly(size == 0 ? new byte[0] : new byte[] {5});
             }
-            byte[][] all = ring.allGather(new byte[ring.rank() * 3]);
-            assertThat(all.length).isEqualTo(world);
-            for (int rank = 0; rank < world; rank++) {
-                assertThat(all[rank]).hasSize(rank * 3);
+            // Short ones, ones around 60 bytes, long ones; of different lengths on neighbours, also with the longest first.
+            for (int times : new int[] {3, 30, 59, 60, 61, 9000}) {
+                for (boolean backwards : new boolean[] {false, true}) {
+                    byte[] own = new byte[times * (backwards ? world - 1 - ring.rank() : ring.rank())];
+                    Arrays.fill(own, (byte) (ring.rank() + 1));
+                    byte[][] all = ring.allGather(own);
+                    assertThat(all.length).isEqualTo(world);
+                    for (int rank = 0; rank < world; rank++) {
+                        byte[] wanted = new byte[times * (backwards ? world - 1 - rank : rank)];
+                        Arrays.fill(wanted, (byte) (rank + 1));
+                        assertThat(all[rank]).isEqualTo(wanted);
+                    }
+                }
             }
             ring.barrier();
             assertThatThrownBy(() -> ring.allGather(new byte[Communicator.MAX_MESSAGE_BYTES + 1]))

@@ -76,6 +76,17 @@ class GpuBenchTest {
         assertThat(value(rows, "all-reduce of 1 MiB")).isPositive();
         assertThat(value(rows, "reduce-scatter of 1 MiB")).isPositive();
         assertThat(value(rows, "all-gather of 1 MiB")).isPositive();
+        assertThat(value(rows, "Exact: two runs of the same steps end with the same bits"))
+                .isEqualTo(1);
+        assertThat(value(rows, "determinism Exact, beside Fast")).isPositive();
+        assertThat(value(rows, "training stands still for a save")).isPositive();
+        assertThat(value(rows, "copy into page-locked memory")).isPositive();
+        for (String check : List.of(
+                "sums of 9 sizes", "FLOAT32 and BFLOAT16", "done in order", "messages of the host", "is waited for",
+                "are refused", "later than the limit", "closing ends", "a rank that dies: PeerLost")) {
+            assertThat(value(rows, check)).as(check).isEqualTo(1);
+        }
+        assertThat(Torch.start().exact()).isFalse();
         assertThat(said()).contains("MFU = (vision and projector ", "2 ranks");
     }
 
@@ -91,7 +102,7 @@ class GpuBenchTest {
     @Test
     void mfuIsWorkOverTimeAndPeak() {
         GpuBench.Measured measured =
-                new GpuBench.Measured(8192, 46, new Flops.Terms(1e13, 5e13, 2e12, 8e12), 0.1, 11, 0, 40e9);
+                new GpuBench.Measured(8192, 46, new Flops.Terms(1e13, 5e13, 2e12, 8e12), 0.1, 11, 0, 40e9, 0);
         List<BenchRow> rows = GpuBench.rows(GpuBench.Setting.PAPER, "NVIDIA H200", measured, OptionalDouble.of(989e12));
         BenchRow mfu = rows.getLast();
         assertThat(mfu.value()).isCloseTo(7e13 / 0.1 / 989e12, within(1e-3));

@@ -3,6 +3,7 @@ package io.vlmoperator.trainer.model;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.vlmoperator.trainer.op.DType;
+import io.vlmoperator.trainer.op.Head;
 import io.vlmoperator.trainer.op.Ops;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Tensor;
@@ -61,8 +62,8 @@ class HeadMemoryTest {
             // The first product of a process sets the library's own buffers up.
             scope.ops().linear(hidden, scope.zeros(DType.FLOAT32, WIDTH, WIDTH));
             long before = status("VmRSS");
-            Ops.HeadGradients head =
-                    scope.ops().headGradients(hidden, leaf, targets, 1, VisionLanguageModel.headChunk(VOCABULARY));
+            Head.Gradients head =
+                    scope.ops().head().gradients(hidden, leaf, targets, 1, VisionLanguageModel.headChunk(VOCABULARY));
             System.out.println("added " + (status("VmHWM") - before) + " KiB, loss "
                     + head.lossSum().item());
         }

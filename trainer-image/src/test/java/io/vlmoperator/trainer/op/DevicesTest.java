@@ -115,8 +115,8 @@ class DevicesTest {
                         scope,
                         type,
                         new long[] {60, (heads + 2L * keyHeads) * dim},
-                        (ops, x) -> ops.segmentAttention(x, segments, heads, keyHeads),
-                        (ops, x) -> ops.rowAttention(x, segments, heads, keyHeads));
+                        (ops, x) -> ops.attention().ofSegments(x, segments, heads, keyHeads),
+                        (ops, x) -> ops.attention().inRows(x, segments, heads, keyHeads));
             }
         }
     }
@@ -129,8 +129,8 @@ class DevicesTest {
                         scope,
                         type,
                         new long[] {3 * 9, 3 * 2 * 8},
-                        (ops, x) -> ops.imageAttention(x, 9, 2),
-                        (ops, x) -> ops.imageAttention(x, 9, 2, "image_row_attention"));
+                        (ops, x) -> ops.attention().ofImages(x, 9, 2),
+                        (ops, x) -> ops.attention().ofImages(x, 9, 2, "image_row_attention"));
             }
         }
     }

@@ -246,16 +246,16 @@ class OperatorContractTest {
             Tensor frequencies = RotaryTable.frequencies(scope, dim, 100);
             Segments segments = Segments.of(scope, starts, positions, frequencies);
             float[] expected = attention(qkv.floats(), starts, positions, heads, keyHeads, dim, 100);
-            assertClose(ops.segmentAttention(qkv, segments, heads, keyHeads).floats(), expected, 3e-6);
+            assertClose(ops.attention().ofSegments(qkv, segments, heads, keyHeads).floats(), expected, 3e-6);
             if (tokens < 10) {
-                gradients((o, in) -> o.segmentAttention(in.get(0), segments, heads, keyHeads), qkv);
+                gradients((o, in) -> o.attention().ofSegments(in.get(0), segments, heads, keyHeads), qkv);
             }
         }
         // The mixed layout is checked through its gradient too, in a smaller form.
         int[] mixed = {0, 1, 14, 16};
         int[] positions = IntStream.range(0, 16).toArray();
         Segments segments = Segments.of(scope, mixed, positions, RotaryTable.frequencies(scope, 2, 100));
-        gradients((o, in) -> o.segmentAttention(in.get(0), segments, 2, 1), random(16, 8));
+        gradients((o, in) -> o.attention().ofSegments(in.get(0), segments, 2, 1), random(16, 8));
     }
 
     private static float[] attention(
@@ -314,16 +314,16 @@ class OperatorContractTest {
             pixels[i] = i;
         }
         float[] patches =
-                ops.contiguous(ops.patches(scope.floats(pixels, 1, 3, 5, 5), 2)).floats();
+                ops.contiguous(ops.images().patches(scope.floats(pixels, 1, 3, 5, 5), 2)).floats();
         assertThat(java.util.Arrays.copyOf(patches, 12)).containsExactly(0, 1, 5, 6, 25, 26, 30, 31, 50, 51, 55, 56);
         assertThat(patches[12]).isEqualTo(2); // second patch of the first row
         float[] pooled = ops.contiguous(
-                        ops.averagePool(scope.floats(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9}, 9, 1), 3, 2))
+                        ops.images().averagePool(scope.floats(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9}, 9, 1), 3, 2))
                 .floats();
         assertThat(pooled).containsExactly(3, 4, 6, 7); // windows overlap in the middle
-        gradients((o, in) -> o.averagePool(in.get(0), 3, 2), random(18, 2));
-        gradients((o, in) -> o.imageAttention(in.get(0), 3, 2), random(6, 12));
-        gradients((o, in) -> o.addPositions(in.get(0), in.get(1)), random(6, 2), random(3, 2));
+        gradients((o, in) -> o.images().averagePool(in.get(0), 3, 2), random(18, 2));
+        gradients((o, in) -> o.attention().ofImages(in.get(0), 3, 2), random(6, 12));
+        gradients((o, in) -> o.images().addPositions(in.get(0), in.get(1)), random(6, 2), random(3, 2));
     }
 
     @Test
@@ -356,18 +356,18 @@ class OperatorContractTest {
         }
         for (int chunk : new int[] {1, 3, 7, 100}) {
             Tensor weightGradient = scope.zeros(DType.FLOAT32, 5, 4);
-            Ops.HeadGradients head =
-                    ops.headGradients(x, ops.leaf(w, weightGradient), scope.indices(targets), 0.5, chunk);
+            Head.Gradients head =
+                    ops.head().gradients(x, ops.leaf(w, weightGradient), scope.indices(targets), 0.5, chunk);
             assertThat((double) head.lossSum().item()).isCloseTo(sum, org.assertj.core.data.Offset.offset(1e-5));
             assertClose(head.hiddenGradientTD().floats(), expectedX, 1e-5);
             assertClose(weightGradient.floats(), expectedW, 1e-5);
             assertClose(
-                    ops.headLogProbabilities(x, w, scope.indices(targets), chunk)
+                    ops.head().logProbabilities(x, w, scope.indices(targets), chunk)
                             .floats(),
                     expectedLogP,
                     1e-5);
             assertThat((double)
-                            ops.headLoss(x, w, scope.indices(targets), chunk).item())
+                            ops.head().loss(x, w, scope.indices(targets), chunk).item())
                     .isCloseTo(sum, org.assertj.core.data.Offset.offset(1e-5));
         }
     }

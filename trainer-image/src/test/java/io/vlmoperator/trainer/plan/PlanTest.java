@@ -115,6 +115,16 @@ class PlanTest {
                 .isEqualTo(whole.parts().values().stream()
                         .mapToDouble(Double::doubleValue)
                         .sum());
+        // Weight and two moments of what is saved; beside a GPU in the host's memory.
+        assertThat(whole.staging()).isEqualTo(12.0 * trained);
+        assertThat(whole.parts()).doesNotContainKey("copy for checkpoints");
+        MemoryPlan processor = MemoryPlan.of(work, new Device(Device.CPU, Long.MAX_VALUE, 1e11, 1e9, 0), 2);
+        assertThat(processor.staging()).isEqualTo(6.0 * trained);
+        assertThat(processor.parts()).containsEntry("copy for checkpoints", 6.0 * trained);
+        assertThat(processor.total())
+                .isEqualTo(processor.parts().values().stream()
+                        .mapToDouble(Double::doubleValue)
+                        .sum());
         MemoryPlan sharded = MemoryPlan.of(work, gpu, 8);
         assertThat(sharded.moments()).isEqualTo(trained);
         assertThat(sharded.total()).isLessThan(whole.total());

@@ -102,6 +102,23 @@ class TrainerTest {
         assertThat(Torch.start().liveTensors()).isEqualTo(before);
     }
 
+    /** On a GPU every read waits for all work before it: a step has one, whatever the number of micro-batches. */
+    @Test
+    void aStepReadsTheDeviceOnce() throws IOException {
+        long few = reads(3);
+        assertThat(reads(8) - few).isEqualTo(5);
+    }
+
+    private long reads(int steps) throws IOException {
+        TinyRun run = tiny("reads-" + steps);
+        run.steps = steps;
+        run.everySteps = 100;
+        run.microSize = 2; // 4 micro-batches
+        long before = Torch.start().hostReads();
+        run.train();
+        return Torch.start().hostReads() - before;
+    }
+
     @ParameterizedTest
     @ValueSource(ints = {1, 7, 19})
     void resumeIsBitIdentical(int stopAfter) throws IOException {
