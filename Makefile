@@ -92,7 +92,7 @@ bench-full-size: build ## one forward and backward at the paper's true sizes in 
 	@OMP_WAIT_POLICY=PASSIVE trainer-image/bin/vlm-trainer bench-full-size --threads $(or $(THREADS),2) --json target/bench/full-size.json
 
 .PHONY: bench-gpu
-bench-gpu: build ## tokens/s, MFU and memory of the paper's step on one GPU, NCCL's bandwidth; exits 3 without a GPU (ROWS=, RECOMPUTE=, PEAK=)
+bench-gpu: build ## the paper's step on one GPU: tokens/s, MFU, memory, cost of determinism Exact, saves; NCCL's bandwidth and contract; exits 3 without a GPU (ROWS=, RECOMPUTE=, PEAK=)
 	@trainer-image/bin/vlm-trainer bench-gpu --json target/bench/gpu.json $(if $(ROWS),--rows $(ROWS)) $(if $(RECOMPUTE),--recompute $(RECOMPUTE)) $(if $(PEAK),--peak $(PEAK))
 
 .PHONY: bench-generate

@@ -58,10 +58,8 @@ final class CollectiveChecks {
         return join(attempt, world, rank, secret, PATIENCE, limit);
     }
 
-    private Communicator join(
-            int attempt, int ranks, int as, PeerSecret known, Duration connect, Duration limit) {
-        Membership membership =
-                new Membership("bench", attempt, as, ranks, known, "127.0.0.1", port, connect, limit);
+    private Communicator join(int attempt, int ranks, int as, PeerSecret known, Duration connect, Duration limit) {
+        Membership membership = new Membership("bench", attempt, as, ranks, known, "127.0.0.1", port, connect, limit);
         Communicator ring = TcpRing.connect(membership, Optional.of("127.0.0.1"), Optional.empty());
         return host ? ring : NcclCommunicator.over(ring, connect, limit, log);
     }
@@ -105,9 +103,8 @@ final class CollectiveChecks {
             Runtime.getRuntime().halt(0);
         }
         // A dead process's kernel is silent, not gone: over NCCL the limit may be what notices it.
-        Set<ExitCode> wanted = host
-                ? EnumSet.of(ExitCode.PeerLost)
-                : EnumSet.of(ExitCode.PeerLost, ExitCode.CollectiveTimeout);
+        Set<ExitCode> wanted =
+                host ? EnumSet.of(ExitCode.PeerLost) : EnumSet.of(ExitCode.PeerLost, ExitCode.CollectiveTimeout);
         ExitCode first = code(() -> {
             sum(ranks, scope, 500_000);
             sum(ranks, scope, 500_000);
@@ -123,7 +120,8 @@ final class CollectiveChecks {
         for (int size : SIZES) {
             float[] found = sum(ranks, scope, size);
             requireSum(found, 0, size);
-            byte[][] all = ranks.allGather(Integer.toString(Arrays.hashCode(found)).getBytes(java.nio.charset.StandardCharsets.US_ASCII));
+            byte[][] all = ranks.allGather(
+                    Integer.toString(Arrays.hashCode(found)).getBytes(java.nio.charset.StandardCharsets.US_ASCII));
             for (byte[] other : all) {
                 require(Arrays.equals(other, all[0]), "the same bits on all ranks", "others, of " + size + " elements");
             }

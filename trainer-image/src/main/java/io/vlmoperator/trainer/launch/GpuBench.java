@@ -355,13 +355,9 @@ final class GpuBench {
                         ? BenchRow.atMost(what + " / a step", overStep, "ratio", 1)
                         : BenchRow.plain(what + " / a step", overStep, "ratio"),
                 BenchRow.plain(
-                        card + ": copy into page-locked memory",
-                        figures.bytes() / figures.copyMillis() / 1e6,
-                        "GB/s"),
+                        card + ": copy into page-locked memory", figures.bytes() / figures.copyMillis() / 1e6, "GB/s"),
                 BenchRow.plain(
-                        card + ": copy into other memory",
-                        figures.bytes() / figures.unlockedMillis() / 1e6,
-                        "GB/s"));
+                        card + ": copy into other memory", figures.bytes() / figures.unlockedMillis() / 1e6, "GB/s"));
     }
 
     /** Of a list of MiB. */

@@ -189,15 +189,16 @@ public final class Generator {
             for (int number = 0; number < caches.size(); number++) {
                 Cache cache = caches.get(number);
                 hiddenTD = layer(scope, number, hiddenTD, (ops, queryKeyValueTE) -> {
-                    ops.attention().fillCache(
-                            queryKeyValueTE,
-                            segments,
-                            sizes.numAttentionHeads(),
-                            sizes.numKeyValueHeads(),
-                            cache.keys(),
-                            cache.values());
-                    return ops.attention().ofSegments(
-                            queryKeyValueTE, segments, sizes.numAttentionHeads(), sizes.numKeyValueHeads());
+                    ops.attention()
+                            .fillCache(
+                                    queryKeyValueTE,
+                                    segments,
+                                    sizes.numAttentionHeads(),
+                                    sizes.numKeyValueHeads(),
+                                    cache.keys(),
+                                    cache.values());
+                    return ops.attention()
+                            .ofSegments(queryKeyValueTE, segments, sizes.numAttentionHeads(), sizes.numKeyValueHeads());
                 });
             }
             Tensor normedSD = language.finalNorm(scope.ops(), hiddenTD, scope.indices(lastToken));
@@ -220,16 +221,17 @@ public final class Generator {
                         scope,
                         number,
                         hiddenSD,
-                        (ops, queryKeyValueSE) -> ops.attention().ofStep(
-                                queryKeyValueSE,
-                                rotary,
-                                sizes.numAttentionHeads(),
-                                sizes.numKeyValueHeads(),
-                                cache.keys(),
-                                cache.values(),
-                                rowS,
-                                lengthS,
-                                seen));
+                        (ops, queryKeyValueSE) -> ops.attention()
+                                .ofStep(
+                                        queryKeyValueSE,
+                                        rotary,
+                                        sizes.numAttentionHeads(),
+                                        sizes.numKeyValueHeads(),
+                                        cache.keys(),
+                                        cache.values(),
+                                        rowS,
+                                        lengthS,
+                                        seen));
             }
             Tensor normedSD = language.finalNorm(scope.ops(), hiddenSD);
             return choice.of(scope.ops(), scope.ops().linear(normedSD, language.head()), made);

@@ -189,8 +189,8 @@ public final class VisionLanguageModel {
                     (ops, x) -> language.finalNorm(ops, x, beforeTargetQ));
             passage.entering(normStage() + 1);
             Head.Gradients head = local.ops()
-                    .head().gradients(
-                            normedQD, language.head(), local.indices(labels(batch, targets)), scale, headChunk());
+                    .head()
+                    .gradients(normedQD, language.head(), local.indices(labels(batch, targets)), scale, headChunk());
             tape.backward(head.hiddenGradientTD());
             return head.lossSum().moveTo(scope);
         }
@@ -223,8 +223,8 @@ public final class VisionLanguageModel {
             Tensor hiddenTD = forward(batch, frozen(local), local, Observer.NONE);
             Ops ops = local.ops();
             Tensor normedQD = language.finalNorm(ops, hiddenTD, local.indices(before(targets)));
-            return ops.head().logProbabilities(
-                            normedQD, language.head(), local.indices(labels(batch, targets)), headChunk())
+            return ops.head()
+                    .logProbabilities(normedQD, language.head(), local.indices(labels(batch, targets)), headChunk())
                     .moveTo(scope);
         }
     }
@@ -295,8 +295,8 @@ public final class VisionLanguageModel {
         boolean trainable = trained.contains(Part.LANGUAGE);
         LanguageConfig sizes = config.language();
         Segments segments = Segments.of(scope, batch.segmentStarts(), batch.positionsT(), language.frequencies());
-        DecoderLayer.Attention attention = (ops, queryKeyValueTE) ->
-                ops.attention().ofSegments(queryKeyValueTE, segments, sizes.numAttentionHeads(), sizes.numKeyValueHeads());
+        DecoderLayer.Attention attention = (ops, queryKeyValueTE) -> ops.attention()
+                .ofSegments(queryKeyValueTE, segments, sizes.numAttentionHeads(), sizes.numKeyValueHeads());
         for (int number = 0; number < language.layers().size(); number++) {
             DecoderLayer layer = language.layers().get(number);
             hiddenTD =

@@ -136,7 +136,10 @@ public final class Attention {
     /** Attention of every patch to all patches of its image. */
     public Tensor ofImages(Tensor queryKeyValueRE, int patches, int heads) {
         return ofImages(
-                queryKeyValueRE, patches, heads, ops.scope().device().isHost() ? "image_attention" : "image_row_attention");
+                queryKeyValueRE,
+                patches,
+                heads,
+                ops.scope().device().isHost() ? "image_attention" : "image_row_attention");
     }
 
     /** @param method {@code image_attention}, the CPU's flash attention, or {@code image_row_attention}, as {@link #inRows} */

@@ -39,7 +39,7 @@ public final class Images {
                 List.of(patchesRD),
                 List.of(),
                 (again, in) -> List.of(again.script("average_pool", in.get(0), side, target)),
-                (to, gradient) ->
-                        to.add(patchesRD, to.ops().script(Ops.inOrder("average_pool_backward"), gradient, side, target)));
+                (to, gradient) -> to.add(
+                        patchesRD, to.ops().script(Ops.inOrder("average_pool_backward"), gradient, side, target)));
     }
 }

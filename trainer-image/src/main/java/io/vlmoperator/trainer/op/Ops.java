@@ -359,5 +359,4 @@ public final class Ops {
                     to.add(second, to.ops().script("slice", both, 0, split, end));
                 });
     }
-
 }

@@ -42,8 +42,8 @@ public record MemoryPlan(
      *     them
      */
     public static MemoryPlan of(Workload work, Device device, int shards) {
-        StateMemory state = StateMemory.of(
-                work.trainedCount(), work.count() - work.trainedCount(), work.bfloat16(), shards);
+        StateMemory state =
+                StateMemory.of(work.trainedCount(), work.count() - work.trainedCount(), work.bfloat16(), shards);
         int width = work.bfloat16() ? BFLOAT16 : FLOAT32;
         return new MemoryPlan(
                 (double) state.masters() + state.frozen() + state.rounded(),

@@ -101,10 +101,7 @@ record Budget(List<Row> rows, Room there, Optional<Room> gpu, int processes, lon
         String divided = world == 1 ? "" : ", divided by " + world + " workers";
         boolean shards = rounded && world > 1;
         Optional<Room> gpu = ownGpu();
-        rows.add(new Row(
-                number(trained) + " trained weights x 4 B" + (shards ? divided : ""),
-                state.masters(),
-                true));
+        rows.add(new Row(number(trained) + " trained weights x 4 B" + (shards ? divided : ""), state.masters(), true));
         rows.add(new Row("their gradients", state.gradients(), true));
         rows.add(new Row("their two moments" + divided, state.moments(), true));
         if (shards) {

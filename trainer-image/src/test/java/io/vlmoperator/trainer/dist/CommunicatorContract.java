@@ -172,7 +172,8 @@ abstract class CommunicatorContract {
                 ring.broadcast(bytes);
                 assertThat(bytes.toArray(ValueLayout.JAVA_BYTE)).containsOnly(size == 0 ? new byte[0] : new byte[] {5});
             }
-            // Short ones, ones around 60 bytes, long ones; of different lengths on neighbours, also with the longest first.
+            // Short ones, ones around 60 bytes, long ones; of different lengths on neighbours, also with the longest
+            // first.
             for (int times : new int[] {3, 30, 59, 60, 61, 9000}) {
                 for (boolean backwards : new boolean[] {false, true}) {
                     byte[] own = new byte[times * (backwards ? world - 1 - ring.rank() : ring.rank())];

@@ -82,8 +82,15 @@ class GpuBenchTest {
         assertThat(value(rows, "training stands still for a save")).isPositive();
         assertThat(value(rows, "copy into page-locked memory")).isPositive();
         for (String check : List.of(
-                "sums of 9 sizes", "FLOAT32 and BFLOAT16", "done in order", "messages of the host", "is waited for",
-                "are refused", "later than the limit", "closing ends", "a rank that dies: PeerLost")) {
+                "sums of 9 sizes",
+                "FLOAT32 and BFLOAT16",
+                "done in order",
+                "messages of the host",
+                "is waited for",
+                "are refused",
+                "later than the limit",
+                "closing ends",
+                "a rank that dies: PeerLost")) {
             assertThat(value(rows, check)).as(check).isEqualTo(1);
         }
         assertThat(Torch.start().exact()).isFalse();

@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.vlmoperator.trainer.op.DType;
 import io.vlmoperator.trainer.op.Head;
-import io.vlmoperator.trainer.op.Ops;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Tensor;
 import io.vlmoperator.trainer.op.Torch;

@@ -246,7 +246,8 @@ class OperatorContractTest {
             Tensor frequencies = RotaryTable.frequencies(scope, dim, 100);
             Segments segments = Segments.of(scope, starts, positions, frequencies);
             float[] expected = attention(qkv.floats(), starts, positions, heads, keyHeads, dim, 100);
-            assertClose(ops.attention().ofSegments(qkv, segments, heads, keyHeads).floats(), expected, 3e-6);
+            assertClose(
+                    ops.attention().ofSegments(qkv, segments, heads, keyHeads).floats(), expected, 3e-6);
             if (tokens < 10) {
                 gradients((o, in) -> o.attention().ofSegments(in.get(0), segments, heads, keyHeads), qkv);
             }
@@ -313,12 +314,12 @@ class OperatorContractTest {
         for (int i = 0; i < 75; i++) {
             pixels[i] = i;
         }
-        float[] patches =
-                ops.contiguous(ops.images().patches(scope.floats(pixels, 1, 3, 5, 5), 2)).floats();
+        float[] patches = ops.contiguous(ops.images().patches(scope.floats(pixels, 1, 3, 5, 5), 2))
+                .floats();
         assertThat(java.util.Arrays.copyOf(patches, 12)).containsExactly(0, 1, 5, 6, 25, 26, 30, 31, 50, 51, 55, 56);
         assertThat(patches[12]).isEqualTo(2); // second patch of the first row
-        float[] pooled = ops.contiguous(
-                        ops.images().averagePool(scope.floats(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9}, 9, 1), 3, 2))
+        float[] pooled = ops.contiguous(ops.images()
+                        .averagePool(scope.floats(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9}, 9, 1), 3, 2))
                 .floats();
         assertThat(pooled).containsExactly(3, 4, 6, 7); // windows overlap in the middle
         gradients((o, in) -> o.images().averagePool(in.get(0), 3, 2), random(18, 2));
@@ -362,7 +363,8 @@ class OperatorContractTest {
             assertClose(head.hiddenGradientTD().floats(), expectedX, 1e-5);
             assertClose(weightGradient.floats(), expectedW, 1e-5);
             assertClose(
-                    ops.head().logProbabilities(x, w, scope.indices(targets), chunk)
+                    ops.head()
+                            .logProbabilities(x, w, scope.indices(targets), chunk)
                             .floats(),
                     expectedLogP,
                     1e-5);
