@@ -49,6 +49,32 @@ public final class Fixtures {
               pack: {contextLength: 512, tokensPerImage: 4, tokenizer: "pvc://data/tokenizer"}
               output: {location: "pvc://data/packed"}
             """;
+    /** A Dataset that is indexed by eight pods, scored on GPUs by two, and packed by one. */
+    public static final String STAGED = """
+            apiVersion: vlm-operator.io/v1alpha1
+            kind: Dataset
+            metadata: {name: captions, namespace: team, uid: u-d, generation: 1, creationTimestamp: "2026-01-01T00:00:00Z"}
+            spec:
+              sources: [{name: tars, webDataset: {location: "pvc://tars/emoji/*.tar"}}]
+              select: {anyOf: [{score: {metric: SemanticUnderstanding, atLeast: 85, scorer: {location: "pvc://models/mlm-filter"}}}]}
+              pack: {contextLength: 512, tokensPerImage: 4, tokenizer: "pvc://data/tokenizer"}
+              output: {location: "pvc://data/packed"}
+              failure: {maxRestarts: 1}
+              workers:
+                count: 8
+                resources: {requests: {cpu: "4", memory: 8Gi}, limits: {memory: 8Gi}}
+                env: [{name: LANG, value: C.UTF-8}]
+                nodeSelector: {pool: cpu}
+                queue: {kind: Kueue, name: research}
+                stages:
+                  score:
+                    count: 2
+                    gpus: 4
+                    resources: {limits: {memory: 64Gi}}
+                    nodeSelector: {pool: h200}
+                    tolerations: [{key: gpu, operator: Exists, effect: NoSchedule}]
+            """;
+
     public static final String CONVERSATIONS = """
             apiVersion: vlm-operator.io/v1alpha1
             kind: Dataset
@@ -123,6 +149,7 @@ public final class Fixtures {
                 Optional.empty(),
                 2,
                 false,
+                Optional.empty(),
                 "digest");
     }
 

@@ -25,6 +25,7 @@ import io.vlmoperator.api.status.DatasetStatus;
 @AdditionalPrinterColumn(name = "Samples", jsonPath = ".status.samples", type = Type.INTEGER)
 @AdditionalPrinterColumn(name = "Rows", jsonPath = ".status.rows", type = Type.INTEGER)
 @AdditionalPrinterColumn(name = "Fill", jsonPath = ".status.fill", type = Type.NUMBER)
+@AdditionalPrinterColumn(name = "Stage", jsonPath = ".status.progress.stage", type = Type.STRING)
 @AdditionalPrinterColumn(name = "Done", jsonPath = ".status.progress.done", type = Type.INTEGER)
 @AdditionalPrinterColumn(name = "Shards", jsonPath = ".status.progress.total", type = Type.INTEGER)
 @AdditionalPrinterColumn(name = "Fetch%", jsonPath = ".status.progress.fetch.percent", type = Type.INTEGER)

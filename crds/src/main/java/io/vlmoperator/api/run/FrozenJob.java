@@ -15,6 +15,7 @@ import java.util.List;
  * @param nodes pods of this attempt
  * @param processesPerNode processes of each pod
  * @param datasets the Datasets of a training job, in the order of {@code spec.data}
+ * @param stage the part of a Dataset that this attempt does; null: all of it
  * @param checkpoint where an SFTJob starts and what an EvalJob scores; null otherwise
  */
 public record FrozenJob(
@@ -31,7 +32,8 @@ public record FrozenJob(
         SFTJobSpec sft,
         EvalJobSpec eval,
         List<ResolvedDataset> datasets,
-        ResolvedCheckpoint checkpoint) {
+        ResolvedCheckpoint checkpoint,
+        DatasetStage stage) {
     public static final int SCHEMA_VERSION = 1;
     public static final String FILE = "job.json";
 
@@ -39,6 +41,40 @@ public record FrozenJob(
         nodes = nodes == null ? 1 : nodes;
         processesPerNode = processesPerNode == null ? 1 : processesPerNode;
         datasets = datasets == null ? List.of() : List.copyOf(datasets);
+    }
+
+    /** A job that is done in one. */
+    public FrozenJob(
+            Integer schemaVersion,
+            Kind kind,
+            String namespace,
+            String name,
+            String uid,
+            Integer attempt,
+            Integer nodes,
+            Integer processesPerNode,
+            DatasetSpec dataset,
+            PretrainJobSpec pretrain,
+            SFTJobSpec sft,
+            EvalJobSpec eval,
+            List<ResolvedDataset> datasets,
+            ResolvedCheckpoint checkpoint) {
+        this(
+                schemaVersion,
+                kind,
+                namespace,
+                name,
+                uid,
+                attempt,
+                nodes,
+                processesPerNode,
+                dataset,
+                pretrain,
+                sft,
+                eval,
+                datasets,
+                checkpoint,
+                null);
     }
 
     /** The same with so many pods. */
@@ -57,7 +93,8 @@ public record FrozenJob(
                 sft,
                 eval,
                 datasets,
-                checkpoint);
+                checkpoint,
+                stage);
     }
 
     /**

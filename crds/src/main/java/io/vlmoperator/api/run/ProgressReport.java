@@ -16,6 +16,7 @@ import java.util.List;
  * @param best the best checkpoint by {@code keep.best}
  * @param results scores so far
  * @param warnings what a person should look at, newest first, at most ten lines
+ * @param stage Dataset: fetch, index, score or pack; {@code done} and {@code total} are of this stage
  * @param skippedSteps steps of the run whose batches were left out because of a loss or a gradient; missing for none
  * @param fetch Dataset: how far the download is; missing when nothing is being fetched
  */
@@ -43,7 +44,8 @@ public record ProgressReport(
         List<BenchmarkResult> results,
         List<String> warnings,
         Long skippedSteps,
-        FetchProgress fetch) {
+        FetchProgress fetch,
+        String stage) {
     public static final int MAX_BYTES = 16 * 1024;
 
     public ProgressReport {
@@ -52,7 +54,7 @@ public record ProgressReport(
         warnings = warnings == null ? List.of() : List.copyOf(warnings);
     }
 
-    /** A report of a time when nothing is fetched. */
+    /** Of work that has no stages, and fetches nothing. */
     public ProgressReport(
             String uid,
             Integer attempt,
@@ -101,6 +103,37 @@ public record ProgressReport(
                 results,
                 warnings,
                 skippedSteps,
+                null,
                 null);
+    }
+
+    /** The same, of a stage. */
+    public ProgressReport at(String word) {
+        return new ProgressReport(
+                uid,
+                attempt,
+                sequence,
+                step,
+                steps,
+                done,
+                total,
+                tokens,
+                loss,
+                gradientNorm,
+                learningRate,
+                tokensPerSecond,
+                mfu,
+                dataWait,
+                etaSeconds,
+                nonFinite,
+                resumedFrom,
+                checkpoints,
+                best,
+                dataset,
+                results,
+                warnings,
+                skippedSteps,
+                fetch,
+                word);
     }
 }

@@ -23,7 +23,16 @@ public record DataWorkers(
         List<Toleration> tolerations,
 
         @JsonPropertyDescription("Environment variables of the pods.") @Size(max = 32)
-        List<EnvVar> env) {
+        List<EnvVar> env,
+
+        @JsonPropertyDescription(
+                "Gives each stage of the work (fetch, index, score, pack) a Job of its own, one after the other, so that only scoring has GPUs; {} does so with equal pods. Missing: one Job does it all.")
+        DataStages stages,
+
+        @JsonPropertyDescription("The queue that admits the pods; with stages, those of each stage.")
+        Workers.Queue queue) {
+    public static final DataWorkers DEFAULT = new DataWorkers(null, null, null, null, null, null, null);
+
     public DataWorkers {
         count = Defaults.or(count, 1);
         resources = Defaults.or(resources, new Resources(null, null));

@@ -87,7 +87,7 @@ public record DatasetSpec(
         sources = Defaults.copy(sources);
         select = Defaults.or(select, Select.ALL);
         reject = Defaults.or(reject, new Reject(null, null, null, null, null, null));
-        workers = Defaults.or(workers, new DataWorkers(null, null, null, null, null));
+        workers = Defaults.or(workers, DataWorkers.DEFAULT);
         failure = Defaults.or(failure, Failure.DEFAULT);
         suspend = Defaults.or(suspend, false);
         fetch = Defaults.copy(fetch);

@@ -46,6 +46,8 @@ final class Messages {
     static final String FETCH_FORM = "give exactly one of huggingFace, urls and folder";
     static final String STEP = "step goes with select: Step: give both or neither";
     static final String GUARDS = "nonFinite and lossSpike are for PretrainJob and SFTJob: leave them out";
+    static final String ONE_PACKS = "one pod packs, because the rows are made of all shards: leave count out";
+    static final String GPUS_SCORE = "only score computes on GPUs: write gpus under stages.score";
     static final String MIN_NODES = "minNodes can't exceed nodes";
     static final String RESERVED_ENV =
             "names that begin with VLM_, and JOB_COMPLETION_INDEX, are set by the operator: choose another name";

@@ -2,7 +2,9 @@ package io.vlmoperator.api.spec;
 
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.function.BiConsumer;
@@ -117,7 +119,34 @@ public final class SpecChecks {
         select("spec.select.allOf", spec.select().allOf());
         select("spec.select.not", spec.select().not());
         pods("spec.workers", spec.workers().env(), spec.workers().tolerations());
+        if (spec.workers().stages() != null) {
+            stages("spec.workers.stages", spec.workers().stages());
+        }
         require(!spec.failure().trainingOnly(), "spec.failure", Messages.GUARDS);
+    }
+
+    private void stages(String path, DataStages stages) {
+        require(
+                stages.pack() == null
+                        || stages.pack().count() == null
+                        || stages.pack().count() == 1,
+                path + ".pack",
+                Messages.ONE_PACKS);
+        require(
+                Stream.of(stages.fetch(), stages.index(), stages.pack())
+                        .allMatch(pods -> pods == null || pods.gpus() == 0),
+                path,
+                Messages.GPUS_SCORE);
+        Map<String, DataPods> named = new LinkedHashMap<>();
+        named.put("fetch", stages.fetch());
+        named.put("index", stages.index());
+        named.put("score", stages.score());
+        named.put("pack", stages.pack());
+        named.forEach((name, pods) -> {
+            if (pods != null && pods.tolerations() != null) {
+                tolerations(path + "." + name, pods.tolerations());
+            }
+        });
     }
 
     private void fetch(String path, Fetch fetch) {
@@ -264,6 +293,10 @@ public final class SpecChecks {
                         !variable.name().startsWith("VLM_") && !variable.name().equals("JOB_COMPLETION_INDEX"),
                         at,
                         Messages.RESERVED_ENV));
+        tolerations(path, tolerations);
+    }
+
+    private void tolerations(String path, List<Toleration> tolerations) {
         each(path + ".tolerations", tolerations, (at, toleration) -> {
             boolean value = toleration.value() != null && !toleration.value().isEmpty();
             boolean key = toleration.key() != null && !toleration.key().isEmpty();

@@ -40,10 +40,62 @@ public record Attempt(
         Integer world,
 
         @JsonPropertyDescription("Pods that had a node, when it ended for want of nodes: the next attempt has so many.")
-        Integer scheduled) {
+        Integer scheduled,
+
+        @JsonPropertyDescription("Dataset with workers.stages: the stage it did, as in progress.")
+        @Size(max = Limits.WORD)
+        String stage) {
+    /** An attempt at work that has no stages. */
+    public Attempt(
+            Integer number,
+            String startedAt,
+            String endedAt,
+            String failureClass,
+            String reason,
+            String message,
+            Integer exitCode,
+            String node,
+            Long lastStep,
+            Long resumedFrom,
+            Integer world,
+            Integer scheduled) {
+        this(
+                number,
+                startedAt,
+                endedAt,
+                failureClass,
+                reason,
+                message,
+                exitCode,
+                node,
+                lastStep,
+                resumedFrom,
+                world,
+                scheduled,
+                null);
+    }
+
     /** An attempt that has just begun. */
     public static Attempt begun(int number, String startedAt, Integer world) {
         return new Attempt(number, startedAt, null, null, null, null, null, null, null, null, world, null);
+    }
+
+    /** The same, as an attempt at one stage of a Dataset; null: at all of them. */
+    public Attempt at(String word) {
+        return new Attempt(
+                number,
+                startedAt,
+                endedAt,
+                failureClass,
+                reason,
+                message,
+                exitCode,
+                node,
+                lastStep,
+                resumedFrom,
+                world,
+                scheduled,
+                word);
     }
 
     /** It has ended; null for what is not known. */
@@ -57,7 +109,7 @@ public record Attempt(
             Long step,
             Long resumed) {
         return new Attempt(
-                number, startedAt, at, failure, why, text, code, failedNode, step, resumed, world, scheduled);
+                number, startedAt, at, failure, why, text, code, failedNode, step, resumed, world, scheduled, stage);
     }
 
     /** With the number of processes that a queue has admitted. */
@@ -88,6 +140,7 @@ public record Attempt(
                 lastStep,
                 resumed,
                 processes,
-                pods);
+                pods,
+                stage);
     }
 }

@@ -60,4 +60,7 @@ public record Progress(
         FetchProgress fetch,
 
         @JsonPropertyDescription("The newest checkpoint, if a replica of the operator that does not lead heard of it.")
-        Checkpoint checkpoint) {}
+        Checkpoint checkpoint,
+
+        @JsonPropertyDescription("Dataset: what is being done: fetch, index, score or pack.") @Size(max = Limits.WORD)
+        String stage) {}

@@ -373,10 +373,18 @@ public final class Engine {
         reports.forget(subject.uid());
     }
 
+    /** The pods of stages only where there are stages: that the digest of all others changed would start what has failed. */
+    private static List<Object> edited(Work work) {
+        return work instanceof Work.DatasetWork dataset
+                        && dataset.spec().workers().stages() != null
+                ? List.of(dataset.spec().workers(), work.failure())
+                : List.of(work.workers(), work.failure());
+    }
+
     /** Changes when somebody edits what may help a failed resource: its workers or its budgets. */
     static String retryDigest(Work work) {
         try {
-            var json = StatusCodec.json().writeValueAsString(List.of(work.workers(), work.failure()));
+            var json = StatusCodec.json().writeValueAsString(edited(work));
             var hash = MessageDigest.getInstance("SHA-256").digest(json.getBytes(StandardCharsets.UTF_8));
             return HexFormat.of().formatHex(hash, 0, 8);
         } catch (JsonProcessingException | NoSuchAlgorithmException e) {

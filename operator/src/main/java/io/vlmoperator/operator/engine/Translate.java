@@ -7,6 +7,7 @@ import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodCondition;
 import io.fabric8.kubernetes.api.model.batch.v1.Job;
 import io.fabric8.kubernetes.api.model.batch.v1.JobCondition;
+import io.vlmoperator.api.run.DatasetStage;
 import io.vlmoperator.api.run.TerminationMessage;
 import io.vlmoperator.operator.model.AttemptJob;
 import io.vlmoperator.operator.model.WorkerPod;
@@ -51,6 +52,7 @@ final class Translate {
                 time(job.getMetadata().getDeletionTimestamp()),
                 job.getSpec().getParallelism() == null ? 1 : job.getSpec().getParallelism(),
                 !annotation(job, Labels.KUEUE_MIN_PARALLELISM).isEmpty(),
+                DatasetStage.ofWord(labels(job).get(Labels.STAGE)),
                 annotation(job, Labels.RETRY_DIGEST));
     }
 

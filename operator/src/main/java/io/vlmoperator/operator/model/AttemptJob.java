@@ -1,5 +1,6 @@
 package io.vlmoperator.operator.model;
 
+import io.vlmoperator.api.run.DatasetStage;
 import java.time.Instant;
 import java.util.Optional;
 
@@ -11,6 +12,7 @@ import java.util.Optional;
  * @param stoppedAt when it was deleted and only waits for its pods
  * @param nodes pods it runs; a queue may have lowered it before the start
  * @param partly a queue may lower it
+ * @param stage of a Dataset whose stages have Jobs of their own
  * @param retryDigest digest of the parts of the spec whose edit makes a failed resource try again; empty when unknown
  */
 public record AttemptJob(
@@ -23,6 +25,7 @@ public record AttemptJob(
         Optional<Instant> stoppedAt,
         int nodes,
         boolean partly,
+        Optional<DatasetStage> stage,
         String retryDigest) {
     /** Where a Job stands. */
     public enum State {

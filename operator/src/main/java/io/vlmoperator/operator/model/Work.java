@@ -1,5 +1,6 @@
 package io.vlmoperator.operator.model;
 
+import io.vlmoperator.api.run.DatasetStage;
 import io.vlmoperator.api.run.Kind;
 import io.vlmoperator.api.spec.DatasetSpec;
 import io.vlmoperator.api.spec.EnvVar;
@@ -31,19 +32,25 @@ public sealed interface Work {
     /** Where the result goes. */
     JobOutput output();
 
-    /** The pods of an attempt. */
+    /** The pods of an attempt at all of the work. */
     Workers workers();
+
+    /** The pods of an attempt at one stage; null: at all of the work. */
+    default Workers workers(DatasetStage stage) {
+        return workers();
+    }
+
+    /** The parts that are attempted one after the other; empty: all is one. */
+    default List<DatasetStage> stages() {
+        return List.of();
+    }
 
     default Optional<Evaluate> evaluate() {
         return Optional.empty();
     }
 
-    default int nodes() {
-        return workers().nodes();
-    }
-
-    default int processesPerNode() {
-        return Math.max(1, workers().gpusPerNode());
+    default int processesPerNode(DatasetStage stage) {
+        return Math.max(1, workers(stage).gpusPerNode());
     }
 
     /** A Dataset is made. */
@@ -80,7 +87,18 @@ public sealed interface Work {
             List<EnvVar> env = data.env();
             Map<String, String> selector = data.nodeSelector();
             List<Toleration> tolerations = data.tolerations();
-            return new Workers(data.count(), null, 0, null, null, resources, env, selector, tolerations, null, null);
+            return new Workers(
+                    data.count(), null, 0, null, null, resources, env, selector, tolerations, null, data.queue());
+        }
+
+        @Override
+        public Workers workers(DatasetStage stage) {
+            return stage == null ? workers() : stage.pods(spec.workers());
+        }
+
+        @Override
+        public List<DatasetStage> stages() {
+            return DatasetStage.of(spec);
         }
     }
 

@@ -1,5 +1,6 @@
 package io.vlmoperator.operator.plan;
 
+import io.vlmoperator.api.run.DatasetStage;
 import io.vlmoperator.api.run.ExitCode.FailureClass;
 import io.vlmoperator.api.status.Attempt;
 import io.vlmoperator.operator.model.AttemptJob;
@@ -197,9 +198,12 @@ final class Decision {
 
     private Plan goesOn(AttemptJob job, List<WorkerPod> pods) {
         ledger.resumed();
+        var stage = Stages.words(subject.work(), job.stage());
         if (job.state() == AttemptJob.State.Suspended) {
             return plan(
-                    Stage.Queued, Reason.WaitingForQuota, "Waiting for the queue to admit attempt " + job.attempt());
+                    Stage.Queued,
+                    Reason.WaitingForQuota,
+                    "Waiting for the queue to admit attempt " + job.attempt() + stage);
         }
         long up = pods.stream()
                 .filter(pod -> pod.phase() == WorkerPod.Phase.Running || pod.over())
@@ -209,13 +213,14 @@ final class Decision {
             return plan(
                     Stage.Running,
                     Reason.Running,
-                    "Attempt " + job.attempt() + " runs" + fewer(job.nodes()),
+                    "Attempt " + job.attempt() + stage + " runs" + fewer(job.nodes(), job.stage()),
                     reporting,
                     false);
         }
         var trouble = Startup.trouble(pods);
         return trouble.map(t -> plan(Stage.Starting, t.reason(), t.message()))
-                .orElseGet(() -> plan(Stage.Starting, Reason.Starting, "Attempt " + job.attempt() + " is starting"));
+                .orElseGet(() ->
+                        plan(Stage.Starting, Reason.Starting, "Attempt " + job.attempt() + stage + " is starting"));
     }
 
     /** What a Dataset left out: a tar that was cut is no failure, but no secret either. */
@@ -230,8 +235,7 @@ final class Decision {
     /** No attempt runs: complete, failed, suspended, waiting, or the next one starts. */
     private Plan next() {
         var last = ledger.last();
-        if (last.filter(attempt -> Reason.Completed.name().equals(attempt.reason()))
-                .isPresent()) {
+        if (last.filter(attempt -> Stages.complete(attempt)).isPresent()) {
             finishedAt = Optional.of(Instant.parse(last.get().endedAt()));
             return plan(
                     Stage.Complete,
@@ -285,21 +289,27 @@ final class Decision {
 
     private Plan start(Resolution.Ready ready) {
         int number = ledger.newest() + 1;
-        int nodes = Elastic.nodes(subject.work().workers(), ledger.last());
-        boolean queued = subject.work().workers().queue() != null;
-        actions.add(new Action.StartAttempt(Planner.frozen(subject, number, nodes, ready), ready.locations()));
+        var stage = Stages.next(subject.work(), ledger.last());
+        var workers = subject.work().workers(stage.orElse(null));
+        int nodes = Elastic.nodes(workers, ledger.last());
+        actions.add(new Action.StartAttempt(Planner.frozen(subject, number, nodes, stage, ready), ready.locations()));
         ledger.begin(
                 number,
+                stage,
                 now,
-                queued ? null : Integer.valueOf(nodes * subject.work().processesPerNode()));
-        return plan(Stage.Starting, Reason.Starting, "Attempt " + number + " is starting" + fewer(nodes));
+                workers.queue() != null
+                        ? null
+                        : Integer.valueOf(nodes * subject.work().processesPerNode(stage.orElse(null))));
+        return plan(
+                Stage.Starting,
+                Reason.Starting,
+                "Attempt " + number + Stages.words(subject.work(), stage) + " is starting" + fewer(nodes, stage));
     }
 
     /** For as long as it lasts: the work goes slower than its spec says. */
-    private String fewer(int nodes) {
-        return nodes < subject.work().nodes()
-                ? " with " + nodes + " of " + subject.work().nodes() + " nodes"
-                : "";
+    private String fewer(int nodes, Optional<DatasetStage> stage) {
+        int wanted = subject.work().workers(stage.orElse(null)).nodes();
+        return nodes < wanted ? " with " + nodes + " of " + wanted + " nodes" : "";
     }
 
     private boolean oldWorkers(Attempt last) {

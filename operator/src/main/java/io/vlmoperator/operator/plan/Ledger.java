@@ -1,5 +1,6 @@
 package io.vlmoperator.operator.plan;
 
+import io.vlmoperator.api.run.DatasetStage;
 import io.vlmoperator.api.run.ExitCode.FailureClass;
 import io.vlmoperator.api.run.TerminationMessage;
 import io.vlmoperator.api.status.Attempt;
@@ -73,15 +74,20 @@ final class Ledger {
     void recover() {
         for (AttemptJob job : observed.jobs()) {
             if (newest() < job.attempt()) {
-                begin(job.attempt(), job.createdAt(), job.state() == AttemptJob.State.Suspended ? null : world(job));
+                begin(
+                        job.attempt(),
+                        job.stage(),
+                        job.createdAt(),
+                        job.state() == AttemptJob.State.Suspended ? null : world(job));
             }
         }
     }
 
     /** @param world null while a queue has not said how many may work */
-    void begin(int number, Instant at, Integer world) {
+    void begin(int number, Optional<DatasetStage> stage, Instant at, Integer world) {
         var start = at.truncatedTo(ChronoUnit.SECONDS);
-        attempts.add(Attempt.begun(number, start.toString(), world));
+        attempts.add(Attempt.begun(number, start.toString(), world)
+                .at(stage.map(DatasetStage::word).orElse(null)));
         startedAt = startedAt.or(() -> Optional.of(start));
         while (attempts.size() > ATTEMPTS) {
             attempts.removeFirst();
@@ -118,6 +124,9 @@ final class Ledger {
                 null,
                 lastStep(attempt, word),
                 resumedFrom(attempt, word)));
+        if (attempt.stage() != null) {
+            restarts = Restart.refill(restarts); // what a stage has done is as durable as a checkpoint
+        }
     }
 
     /** The last attempt failed by itself. */
@@ -187,7 +196,7 @@ final class Ledger {
     }
 
     private int world(AttemptJob job) {
-        return job.nodes() * subject.work().processesPerNode();
+        return job.nodes() * subject.work().processesPerNode(job.stage().orElse(null));
     }
 
     private void replaceLast(Attempt attempt) {

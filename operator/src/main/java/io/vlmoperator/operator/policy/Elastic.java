@@ -30,7 +30,7 @@ public final class Elastic {
     /** At the startup deadline: whether the next attempt can do with the nodes that were found. Never for all, nor for too few. */
     public static Optional<Shortage> shortage(Work work, AttemptJob job, List<WorkerPod> pods) {
         int scheduled = scheduled(pods);
-        int least = work.workers().minNodes();
+        int least = work.workers(job.stage().orElse(null)).minNodes();
         return scheduled >= least && scheduled < job.nodes()
                 ? Optional.of(new Shortage(
                         scheduled,

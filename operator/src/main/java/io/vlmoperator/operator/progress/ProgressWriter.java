@@ -148,7 +148,8 @@ public final class ProgressWriter implements AutoCloseable {
                 r.warnings().isEmpty() ? null : Figures.line(r.warnings().getFirst()),
                 at.truncatedTo(ChronoUnit.SECONDS).toString(),
                 bounded(r.fetch()),
-                leads ? null : newest(r));
+                leads ? null : newest(r),
+                Figures.line(r.stage()));
     }
 
     private static FetchProgress bounded(FetchProgress f) {

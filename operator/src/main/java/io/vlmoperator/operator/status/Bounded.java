@@ -175,7 +175,8 @@ public final class Bounded {
                 a.lastStep(),
                 a.resumedFrom(),
                 a.world(),
-                a.scheduled());
+                a.scheduled(),
+                text(a.stage(), NAME));
     }
 
     private static DatasetSummary dataset(DatasetSummary d) {

@@ -58,7 +58,7 @@ public final class AttemptModel {
     }
 
     private Workers workers() {
-        return subject.work().workers();
+        return subject.work().workers(job.stage());
     }
 
     /** Token audience: the one resource. */
@@ -147,7 +147,7 @@ public final class AttemptModel {
         var selector = new TreeMap<>(Labels.of(job));
         selector.keySet().retainAll(List.of(Labels.KIND, Labels.NAME, Labels.UID));
         var labels = new TreeMap<>(Labels.of(job));
-        labels.remove(Labels.ATTEMPT);
+        labels.keySet().removeAll(List.of(Labels.ATTEMPT, Labels.STAGE));
         return Optional.of(new ServiceBuilder()
                 .withNewMetadata()
                 .withName(subject.childPrefix())

@@ -13,6 +13,8 @@ public final class Labels {
     public static final String ATTEMPT = "vlm-operator.io/attempt";
     /** Tells a resource's pods from those of an earlier resource of the same name. */
     public static final String UID = "vlm-operator.io/uid";
+    /** On the Job and the pods of one stage of a Dataset. */
+    public static final String STAGE = "vlm-operator.io/stage";
     /** On EvalJobs that a training job makes. */
     public static final String STEP = "vlm-operator.io/step";
     /** Annotation of a Job: digest of {@code workers} and {@code failure} when it was made. */
@@ -28,14 +30,18 @@ public final class Labels {
     private Labels() {}
 
     static Map<String, String> of(FrozenJob job) {
-        return of(job.kind(), job.name(), job.uid(), job.attempt());
+        var labels = of(job.kind(), job.name(), job.uid(), job.attempt());
+        if (job.stage() != null) {
+            labels.put(STAGE, job.stage().word());
+        }
+        return labels;
     }
 
     static Map<String, String> of(Subject subject, int attempt) {
         return of(subject.kind(), subject.name(), subject.uid(), attempt);
     }
 
-    private static Map<String, String> of(Kind kind, String name, String uid, int attempt) {
+    private static TreeMap<String, String> of(Kind kind, String name, String uid, int attempt) {
         var labels = new TreeMap<String, String>();
         labels.put(KIND, kind.shortName());
         labels.put(NAME, name);

@@ -56,7 +56,7 @@ final class PodModel {
     }
 
     private Workers workers() {
-        return subject.work().workers();
+        return subject.work().workers(job.stage());
     }
 
     PodTemplateSpec template() {

@@ -79,7 +79,7 @@ final class World {
 
     /** A Job as it was just made: with a queue it waits. */
     private AttemptJob made(FrozenJob job) {
-        var workers = subject.work().workers();
+        var workers = subject.work().workers(job.stage());
         return new AttemptJob(
                 job.attempt(),
                 "emoji-pretrain-" + job.attempt(),
@@ -90,6 +90,7 @@ final class World {
                 Optional.empty(),
                 job.nodes(),
                 Elastic.partly(workers, job.nodes()),
+                Optional.ofNullable(job.stage()),
                 digest);
     }
 
@@ -108,6 +109,7 @@ final class World {
                         Optional.empty(),
                         nodes,
                         old.partly(),
+                        old.stage(),
                         digest));
         return this;
     }
@@ -136,6 +138,7 @@ final class World {
                         Optional.empty(),
                         old.nodes(),
                         old.partly(),
+                        old.stage(),
                         digest));
         pods.removeIf(pod -> pod.attempt() == attempt);
         pods.addAll(List.of(left));
@@ -144,7 +147,7 @@ final class World {
 
     World runs(int attempt) {
         pods.removeIf(pod -> pod.attempt() == attempt);
-        for (int i = 0; i < subject.work().nodes(); i++) {
+        for (int i = 0; i < jobs.get(attempt).nodes(); i++) {
             pods.add(Fixtures.running(attempt, i));
         }
         return this;
@@ -182,7 +185,8 @@ final class World {
                         null,
                         now.toString(),
                         null,
-                        told)),
+                        told,
+                        body.stage())),
                 s.checkpoints(),
                 s.results(),
                 s.attempts(),

@@ -106,6 +106,7 @@ class ClassifyTest {
                 Optional.<Instant>empty(),
                 1,
                 false,
+                Optional.empty(),
                 "");
         assertThat(Classify.of(job, List.of()).reason()).isEqualTo(Reason.InvalidConfiguration);
         assertThat(of().reason()).isEqualTo(Reason.WorkersVanished);

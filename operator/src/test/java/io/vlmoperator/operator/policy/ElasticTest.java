@@ -81,6 +81,16 @@ class ElasticTest {
     private static AttemptJob fourPods() {
         var two = job(1, AttemptJob.State.Active, T0);
         return new AttemptJob(
-                1, two.name(), two.state(), "", T0, Optional.empty(), Optional.empty(), 4, false, "digest");
+                1,
+                two.name(),
+                two.state(),
+                "",
+                T0,
+                Optional.empty(),
+                Optional.empty(),
+                4,
+                false,
+                Optional.empty(),
+                "digest");
     }
 }

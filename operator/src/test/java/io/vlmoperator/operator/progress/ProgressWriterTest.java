@@ -117,9 +117,11 @@ class ProgressWriterTest {
                 null,
                 null,
                 null,
-                new FetchProgress("s".repeat(5_000), 1L, 4L, 1L << 40, 4L << 40, 25));
+                new FetchProgress("s".repeat(5_000), 1L, 4L, 1L << 40, 4L << 40, 25),
+                "fetch");
         Progress progress = ProgressWriter.progress(report, T0, true);
         assertThat(progress.etaSeconds()).isEqualTo(90);
+        assertThat(progress.stage()).isEqualTo("fetch");
         assertThat(progress.fetch().source()).hasSizeLessThanOrEqualTo(Limits.SUMMARY);
         assertThat(progress.fetch())
                 .isEqualTo(new FetchProgress(progress.fetch().source(), 1L, 4L, 1L << 40, 4L << 40, 25));

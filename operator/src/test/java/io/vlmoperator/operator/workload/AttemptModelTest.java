@@ -2,6 +2,7 @@ package io.vlmoperator.operator.workload;
 
 import static io.vlmoperator.operator.Fixtures.DATASET;
 import static io.vlmoperator.operator.Fixtures.PRETRAIN;
+import static io.vlmoperator.operator.Fixtures.STAGED;
 import static io.vlmoperator.operator.Fixtures.subject;
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -53,6 +54,13 @@ class AttemptModelTest {
 
     static final String ONE_NODE = PRETRAIN.replace("nodes: 2", "gpusPerNode: 8");
 
+    /** After its index is complete. */
+    static final String STAGED_SCORE = STAGED + """
+            status:
+              startedAt: "2026-01-01T00:00:00Z"
+              attempts: [{number: 1, stage: index, startedAt: "2026-01-01T00:00:00Z", endedAt: "2026-01-01T01:00:00Z", reason: Completed, world: 8}]
+            """;
+
     private static AttemptModel model(String yaml) {
         var subject = subject(yaml);
         var references = yaml.contains("kind: Dataset")
@@ -80,6 +88,8 @@ class AttemptModelTest {
     private static String yaml(String name) {
         return switch (name) {
             case "dataset-1-pod" -> DATASET;
+            case "dataset-index" -> STAGED;
+            case "dataset-score-2x4-gpus" -> STAGED_SCORE;
             case "pretrain-2-pods" -> PRETRAIN;
             case "pretrain-1x8-gpus" -> ONE_NODE;
             case "pretrain-4x8-gpus" -> GPUS;
@@ -88,7 +98,15 @@ class AttemptModelTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"dataset-1-pod", "pretrain-2-pods", "pretrain-1x8-gpus", "pretrain-4x8-gpus"})
+    @ValueSource(
+            strings = {
+                "dataset-1-pod",
+                "dataset-index",
+                "dataset-score-2x4-gpus",
+                "pretrain-2-pods",
+                "pretrain-1x8-gpus",
+                "pretrain-4x8-gpus"
+            })
     void theObjectsOfAnAttempt(String name) throws IOException {
         var model = model(yaml(name));
         var text = new StringBuilder(Serialization.asYaml(model.configMap()));

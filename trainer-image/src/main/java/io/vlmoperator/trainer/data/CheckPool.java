@@ -27,9 +27,13 @@ final class CheckPool implements AutoCloseable {
         });
     }
 
-    /** A sink that writes to one index. */
-    Ordered into(IndexFile.Writer writer, String shard) {
-        return new Ordered(writer, shard);
+    /**
+     * A sink that writes to one index.
+     *
+     * @param alive told of every sample
+     */
+    Ordered into(IndexFile.Writer writer, String shard, Runnable alive) {
+        return new Ordered(writer, shard, alive);
     }
 
     /** Rows of one shard. */
@@ -37,11 +41,13 @@ final class CheckPool implements AutoCloseable {
         private final ArrayDeque<Pending> pending = new ArrayDeque<>();
         private final IndexFile.Writer writer;
         private final String shard;
+        private final Runnable alive;
         private long bytes;
 
         private record Pending(Future<List<IndexRow>> rows, long bytes) {}
 
-        private Ordered(IndexFile.Writer writer, String shard) {
+        private Ordered(IndexFile.Writer writer, String shard, Runnable alive) {
+            this.alive = alive;
             this.writer = writer;
             this.shard = shard;
         }
@@ -54,6 +60,7 @@ final class CheckPool implements AutoCloseable {
 
         @Override
         public void samples(long size, Callable<List<IndexRow>> check) {
+            alive.run();
             drain(maxTasks - 1);
             while (!pending.isEmpty() && bytes + size > MAX_BYTES) {
                 drain(pending.size() - 1);

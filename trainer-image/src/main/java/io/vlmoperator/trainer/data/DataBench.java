@@ -96,7 +96,8 @@ public final class DataBench {
             throw new IllegalStateException("indexing", failures.getFirst());
         }
         progress.done("index");
-        var summary = new Planner(spec, locations, shards, Scoring.none(folder), "sha256:none", "sha256:none").plan();
+        var summary = new Planner(spec, locations, shards, Scoring.none(folder), "sha256:none", "sha256:none")
+                .plan((done, total) -> {});
         progress.done("plan");
         long checksum = 0;
         try (SampleTable table = SampleTable.open(out, locations)) {

@@ -1,5 +1,6 @@
 package io.vlmoperator.trainer.data;
 
+import io.vlmoperator.api.run.DatasetStage;
 import io.vlmoperator.api.run.DatasetSummary;
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.api.spec.DatasetSpec;
@@ -15,7 +16,7 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Makes a Dataset: an index per shard, then the plan and the summary. Every file appears whole under its name, so the work may be killed
+ * Makes a Dataset, or does one stage of that: downloads and an index per shard, scores, then the plan and the summary. Every file appears whole under its name, so the work may be killed
  * anywhere and begun again; an index that fits is kept. Pod i of n takes shards i, i + n, ...; pod 0 waits for the others and finishes.
  */
 public final class DatasetBuilder {
@@ -28,13 +29,23 @@ public final class DatasetBuilder {
      * @param index of this pod
      * @param count pods in all
      * @param threads that check samples
-     * @param patience how long pod 0 waits without any new index of the others
+     * @param patience how long pod 0 waits without any news of the others
+     * @param stage the only part that is done, on what the parts before it left; empty: all
      */
-    public record Options(int index, int count, int threads, Duration patience) {
+    public record Options(int index, int count, int threads, Duration patience, Optional<DatasetStage> stage) {
         public Options {
             if (count < 1 || index < 0 || index >= count || threads < 1) {
                 throw new IllegalArgumentException("pod " + index + " of " + count + ", " + threads + " threads");
             }
+        }
+
+        /** All of the work. */
+        public Options(int index, int count, int threads, Duration patience) {
+            this(index, count, threads, patience, Optional.empty());
+        }
+
+        private boolean is(DatasetStage one) {
+            return stage.filter(own -> own == one).isPresent();
         }
 
         /** One pod that uses the whole machine. */
@@ -54,7 +65,14 @@ public final class DatasetBuilder {
 
     /** Hears how far the work is, in shards; called from the building thread. */
     public interface Progress {
+        /** So many shards are through the stage; pod 0 counts those of the others, too. */
         void shards(long done, long total);
+
+        /** A stage begins. */
+        default void stage(DatasetStage stage) {}
+
+        /** Something was done: a sample, a row of a list, a batch of questions. Must be quick. */
+        default void alive() {}
 
         /** A line for people. */
         default void say(String line) {}
@@ -80,7 +98,7 @@ public final class DatasetBuilder {
     /**
      * Does this pod's part.
      *
-     * @return the summary from pod 0, empty from the others
+     * @return the summary from pod 0 when all is done, empty otherwise
      * @throws TrainerException InvalidConfiguration, InvalidData (nothing left, or more rejects than allowed) or StorageFailed
      */
     public Optional<DatasetSummary> build(Progress progress) {
@@ -89,53 +107,115 @@ public final class DatasetBuilder {
         List<Shard> shards = Shard.list(spec.sources(), locations, spec.output().location());
         Path indexFolder = out.resolve(DatasetManifest.INDEX);
         Storage.createFolder(indexFolder);
-        try (Tokenizer tokenizer = Tokenizer.load(locations.resolve(spec.pack().tokenizer()));
-                Scoring scoring = Scoring.of(spec.select(), locations, out, filters, options.threads)) {
-            // Asked for once, so that a tokenizer without them is refused before the work.
-            List.of(Tokenizer.BEGIN, Tokenizer.MESSAGE_START, Tokenizer.MESSAGE_END)
-                    .forEach(tokenizer::id);
-            String indexSpec = Digests.ofText(DatasetManifest.json(List.of(
-                    IndexFile.FORMAT_VERSION,
-                    spec.reject(),
-                    spec.pack().contextLength(),
-                    spec.pack().tokensPerImage(),
-                    tokenizer.digest())));
-            String specDigest = Digests.ofText(DatasetManifest.json(List.of(
-                    spec.sources(),
-                    spec.select(),
-                    Selection.origins(spec.select(), locations, scoring),
-                    spec.reject(),
-                    spec.pack(),
-                    tokenizer.digest())));
-            Planner planner = new Planner(spec, locations, shards, scoring, tokenizer.digest(), specDigest);
-            if (options.index == 0) {
-                Optional<DatasetSummary> complete = planner.complete(indexSpec);
-                if (complete.isPresent()) {
-                    reshard(out);
-                    progress.shards(shards.size(), shards.size());
-                    return complete;
-                }
-                Storage.delete(out.resolve(DatasetManifest.FILE));
-            }
-            long done = index(shards, indexFolder, indexSpec, tokenizer, scoring, progress);
-            if (options.index != 0) {
+        try {
+            if (options.is(DatasetStage.Fetch)) {
+                progress.stage(DatasetStage.Fetch);
+                download(shards, indexFolder, progress);
                 return Optional.empty();
             }
-            for (String file : List.of(DatasetManifest.REJECTS, DatasetManifest.PLAN, DatasetManifest.FILE)) {
-                Storage.deleteTemporaries(out, file); // of an attempt that was killed
+            try (Tokenizer tokenizer =
+                            Tokenizer.load(locations.resolve(spec.pack().tokenizer()));
+                    Scoring scoring = options.is(DatasetStage.Index)
+                            ? Scoring.none(out)
+                            : Scoring.of(spec.select(), locations, out, filters, options.threads)) {
+                return build(shards, tokenizer, scoring, progress);
             }
-            waitForOthers(shards, indexFolder, indexSpec, scoring, done, progress);
-            DatasetSummary summary = planner.plan();
-            reshard(out);
-            return Optional.of(summary);
         } catch (IOException e) {
             throw TrainerException.storage("reading the Dataset's data: " + e, e);
         }
     }
 
-    private void reshard(Path out) {
+    private Optional<DatasetSummary> build(List<Shard> shards, Tokenizer tokenizer, Scoring scoring, Progress progress)
+            throws IOException {
+        Path out = locations.resolve(spec.output().location());
+        Path indexFolder = out.resolve(DatasetManifest.INDEX);
+        // Asked for once, so that a tokenizer without them is refused before the work.
+        List.of(Tokenizer.BEGIN, Tokenizer.MESSAGE_START, Tokenizer.MESSAGE_END).forEach(tokenizer::id);
+        String indexSpec = Digests.ofText(DatasetManifest.json(List.of(
+                IndexFile.FORMAT_VERSION,
+                spec.reject(),
+                spec.pack().contextLength(),
+                spec.pack().tokensPerImage(),
+                tokenizer.digest())));
+        boolean plans = options.index == 0 && (options.stage.isEmpty() || options.is(DatasetStage.Pack));
+        Optional<Planner> planner = plans ? Optional.of(planner(shards, tokenizer, scoring)) : Optional.empty();
+        if (planner.isPresent()) {
+            Optional<DatasetSummary> complete = planner.get().complete(indexSpec);
+            if (complete.isPresent()) {
+                progress.stage(DatasetStage.Pack);
+                reshard(out, progress);
+                progress.shards(shards.size(), shards.size());
+                return complete;
+            }
+            Storage.delete(out.resolve(DatasetManifest.FILE));
+        }
+        progress.stage(options.is(DatasetStage.Score) ? DatasetStage.Score : DatasetStage.Index);
+        ShardsReady ready = new ShardsReady(
+                shards,
+                (duck, shard) -> shard.isThere(duck)
+                        && IndexFile.isOf(
+                                duck, indexFolder.resolve(shard.indexName()), IndexFile.Origin.of(indexSpec, shard))
+                        && scoring.isComplete(duck, indexFolder.resolve(shard.indexName())));
+        index(shards, indexFolder, indexSpec, tokenizer, scoring, ready, progress);
+        if (planner.isEmpty()) {
+            if (options.index == 0) {
+                waitForOthers(indexFolder, scoring, ready, progress);
+            }
+            return Optional.empty();
+        }
+        for (String file : List.of(DatasetManifest.REJECTS, DatasetManifest.PLAN, DatasetManifest.FILE)) {
+            Storage.deleteTemporaries(out, file); // of an attempt that was killed
+        }
+        waitForOthers(indexFolder, scoring, ready, progress);
+        progress.stage(DatasetStage.Pack);
+        DatasetSummary summary = planner.get().plan(progress);
+        reshard(out, progress);
+        return Optional.of(summary);
+    }
+
+    private Planner planner(List<Shard> shards, Tokenizer tokenizer, Scoring scoring) throws IOException {
+        String specDigest = Digests.ofText(DatasetManifest.json(List.of(
+                spec.sources(),
+                spec.select(),
+                Selection.origins(spec.select(), locations, scoring),
+                spec.reject(),
+                spec.pack(),
+                tokenizer.digest())));
+        return new Planner(spec, locations, shards, scoring, tokenizer.digest(), specDigest);
+    }
+
+    private boolean isMine(Shard shard) {
+        return shard.number() % options.count == options.index;
+    }
+
+    private void download(List<Shard> shards, Path folder, Progress progress) throws IOException {
+        List<Shard> lists =
+                shards.stream().filter(shard -> shard.download().isPresent()).toList();
+        ShardsReady ready = new ShardsReady(lists, (duck, shard) -> shard.isThere(duck));
+        try (Duck duck = Duck.open(folder.resolve(".spill-" + options.index))) {
+            Look look = new Look(duck, ready, progress);
+            for (Shard shard : lists) {
+                if (isMine(shard)) {
+                    requireGoingOn(shard);
+                    shard.download().get().run(duck, progress::alive);
+                    look.after(shard);
+                }
+            }
+        }
+        if (options.index == 0) {
+            waitForOthers(folder, Scoring.none(folder), ready, progress);
+        }
+    }
+
+    private static void requireGoingOn(Shard shard) {
+        if (Thread.currentThread().isInterrupted()) {
+            throw new TrainerException(ExitCode.Terminated, "stopped before " + shard.location());
+        }
+    }
+
+    private void reshard(Path out, Progress progress) {
         if (spec.output().shards()) {
-            new Resharder(out, locations).write();
+            new Resharder(out, locations).write(progress::alive);
         }
     }
 
@@ -164,38 +244,83 @@ public final class DatasetBuilder {
         }
     }
 
-    private long index(
-            List<Shard> shards, Path folder, String indexSpec, Tokenizer tokenizer, Scoring scoring, Progress progress)
+    private void index(
+            List<Shard> shards,
+            Path folder,
+            String indexSpec,
+            Tokenizer tokenizer,
+            Scoring scoring,
+            ShardsReady ready,
+            Progress progress)
             throws IOException {
         SampleRules rules = new SampleRules(spec.reject(), spec.pack(), tokenizer, new ImageDecoder());
-        long done = 0;
         progress.say("images: " + ImageDecoder.libraries());
         try (CheckPool pool = new CheckPool(options.threads);
                 Duck duck = Duck.open(folder.resolve(".spill-" + options.index))) {
+            Look look = new Look(duck, ready, progress);
             for (Shard shard : shards) {
-                if (shard.number() % options.count != options.index) {
+                if (!isMine(shard)) {
                     continue;
                 }
-                if (Thread.currentThread().isInterrupted()) {
-                    throw new TrainerException(ExitCode.Terminated, "stopped before " + shard.location());
-                }
+                requireGoingOn(shard);
                 if (shard.download().isPresent()) {
-                    shard.download().get().run(duck);
+                    shard.download().get().run(duck, progress::alive);
                 }
                 Path file = folder.resolve(shard.indexName());
                 Storage.deleteTemporaries(folder, shard.indexName());
                 IndexFile.Origin origin = IndexFile.Origin.of(indexSpec, shard);
                 if (!IndexFile.isOf(duck, file, origin)) {
-                    index(shard, file, origin, rules, pool, duck);
+                    // A plan of what was indexed before is none of what is indexed now.
+                    Storage.delete(folder.resolveSibling(DatasetManifest.FILE));
+                    index(shard, file, origin, rules, pool, duck, progress);
                 }
-                scoring.score(duck, shard.path(), shard.location(), file, progress::say);
-                progress.shards(++done, shards.size());
+                if (options.is(DatasetStage.Pack) && !scoring.isComplete(duck, file)) {
+                    throw TrainerException.data(
+                            shard.location()
+                                    + " was changed, or its scores were deleted, after it was scored; let its writer finish, then make the Dataset again");
+                }
+                scoring.score(duck, shard.path(), shard.location(), file, progress);
+                look.after(shard);
             }
         }
-        return done;
     }
 
-    private void index(Shard shard, Path file, IndexFile.Origin origin, SampleRules rules, CheckPool pool, Duck duck) {
+    /** Tells how many shards are ready, as pod 0 sees it: its own at once, those of others every now and then. */
+    private final class Look {
+        private static final long EVERY_NANOS = 20_000_000_000L;
+
+        private final Duck duck;
+        private final ShardsReady ready;
+        private final Progress progress;
+        private long since = System.nanoTime();
+
+        Look(Duck duck, ShardsReady ready, Progress progress) throws IOException {
+            this.duck = duck;
+            this.ready = ready;
+            this.progress = progress;
+            if (options.index == 0) {
+                progress.shards(ready.look(duck), ready.total());
+            }
+        }
+
+        void after(Shard shard) throws IOException {
+            ready.done(shard);
+            if (options.index == 0 && options.count > 1 && System.nanoTime() - since > EVERY_NANOS) {
+                ready.look(duck);
+                since = System.nanoTime();
+            }
+            progress.shards(ready.count(), ready.total());
+        }
+    }
+
+    private void index(
+            Shard shard,
+            Path file,
+            IndexFile.Origin origin,
+            SampleRules rules,
+            CheckPool pool,
+            Duck duck,
+            Progress progress) {
         ShardIndexer indexer = switch (shard.form()) {
             case Captions -> new CaptionIndexer(shard, rules);
             case Conversations -> new ConversationIndexer(shard, rules);
@@ -203,7 +328,7 @@ public final class DatasetBuilder {
         };
         try (IndexFile.Writer writer = new IndexFile.Writer(duck);
                 FileChannel channel = FileChannel.open(shard.path())) {
-            CheckPool.Ordered sink = pool.into(writer, shard.location());
+            CheckPool.Ordered sink = pool.into(writer, shard.location(), progress::alive);
             indexer.walk(channel, sink);
             if (shard.download().isPresent()) {
                 UrlDownload.failures(duck, shard.path()).forEach(sink::row);
@@ -219,36 +344,16 @@ public final class DatasetBuilder {
         }
     }
 
-    private void waitForOthers(
-            List<Shard> shards, Path folder, String indexSpec, Scoring scoring, long done, Progress progress)
-            throws IOException {
+    private void waitForOthers(Path folder, Scoring scoring, ShardsReady ready, Progress progress) throws IOException {
         if (options.count == 1) {
             return;
         }
-        long known = done;
+        long known = ready.count();
         long news = 0;
         long since = System.nanoTime();
         try (Duck duck = Duck.open(folder.resolve(".spill-0"))) {
-            boolean[] ready = new boolean[shards.size()];
             while (true) {
-                int found = 0;
-                String missing = "";
-                for (Shard shard : shards) {
-                    int n = shard.number();
-                    ready[n] = ready[n]
-                            || n % options.count == 0
-                            || shard.isThere(duck)
-                                    && IndexFile.isOf(
-                                            duck,
-                                            folder.resolve(shard.indexName()),
-                                            IndexFile.Origin.of(indexSpec, shard))
-                                    && scoring.isComplete(duck, folder.resolve(shard.indexName()));
-                    if (ready[n]) {
-                        found++;
-                    } else if (missing.isEmpty()) {
-                        missing = shard.indexName() + " (pod " + n % options.count + ")";
-                    }
-                }
+                long found = ready.look(duck);
                 long scored = scoring.news();
                 if (found > known || scored != news) {
                     news = scored;
@@ -256,22 +361,23 @@ public final class DatasetBuilder {
                 }
                 if (found > known) {
                     known = found;
-                    progress.shards(found, shards.size());
+                    progress.shards(found, ready.total());
                 }
-                if (found == shards.size()) {
+                if (found == ready.total()) {
                     return;
                 }
                 if (System.nanoTime() - since > options.patience.toNanos()) {
                     throw new TrainerException(
                             ExitCode.PeerLost,
-                            "no new index from the other pods for " + options.patience.toSeconds() + " s; missing: "
-                                    + missing + ", " + (shards.size() - found) + " in all");
+                            "nothing new from the other workers for " + options.patience.toSeconds() + " s; missing: "
+                                    + ready.missing(options.count));
                 }
+                progress.alive(); // for so long as patience lasts
                 Thread.sleep(Math.min(2_000, Math.max(20, options.patience.toMillis() / 20)));
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new TrainerException(ExitCode.Terminated, "stopped while waiting for the other pods", e);
+            throw new TrainerException(ExitCode.Terminated, "stopped while waiting for the other workers", e);
         }
     }
 }

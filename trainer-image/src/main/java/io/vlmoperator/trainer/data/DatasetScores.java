@@ -67,7 +67,7 @@ public final class DatasetScores {
                 for (Select.Metric metric : metrics) {
                     try (ShardScorer scorer =
                             new ShardScorer(model, metric, folder, threads, PUBLISH_NANOS, () -> {})) {
-                        ShardScorer.Tally done = scorer.score(duck, tar, shard.shard(), index);
+                        ShardScorer.Tally done = scorer.score(duck, tar, shard.shard(), index, () -> {});
                         all = all.plus(done);
                         log.accept(shard.shard() + ", " + metric + ": "
                                 + (done.asked() == 0 ? "scored before" : done.line()) + "; "

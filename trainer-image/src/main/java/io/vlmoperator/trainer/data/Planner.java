@@ -102,7 +102,8 @@ final class Planner {
         return Optional.of(manifest.summary());
     }
 
-    DatasetSummary plan() throws IOException {
+    /** @param progress hears of every shard that is in the plan */
+    DatasetSummary plan(DatasetBuilder.Progress progress) throws IOException {
         Path folder = out.resolve(DatasetManifest.INDEX);
         Pack pack = spec.pack();
         boolean packed = shards.getFirst().form() != Form.Conversations;
@@ -140,7 +141,8 @@ final class Planner {
                                         new NearHashes(spec.reject().duplicateDistance()),
                                         rejects,
                                         packer),
-                                entries);
+                                entries,
+                                progress);
                         unreadableScores = selection.unreadable();
                     }
                 });
@@ -191,7 +193,12 @@ final class Planner {
         return summary;
     }
 
-    private void collect(Duck duck, Path folder, Sink sink, List<DatasetManifest.IndexEntry> entries)
+    private void collect(
+            Duck duck,
+            Path folder,
+            Sink sink,
+            List<DatasetManifest.IndexEntry> entries,
+            DatasetBuilder.Progress progress)
             throws IOException {
         // Texts are slow to hand over: they are asked for where they are needed only.
         boolean texts = spec.reject().duplicateImages() != Reject.DuplicateImages.Keep
@@ -240,6 +247,7 @@ final class Planner {
                         shard.imagesLocation(),
                         tail.rows(),
                         tail.digest()));
+                progress.shards(entries.size(), shards.size());
             }
         }
     }

@@ -67,8 +67,12 @@ final class Resharder {
         this.locations = locations;
     }
 
-    /** Writes what is missing and deletes tars that are not of this Dataset. */
-    void write() {
+    /**
+     * Writes what is missing and deletes tars that are not of this Dataset.
+     *
+     * @param alive told of every row of the plan
+     */
+    void write(Runnable alive) {
         Storage.createFolder(folder);
         try (SampleTable table = SampleTable.open(out, locations);
                 Duck duck = Duck.open(folder.resolve(".spill"))) {
@@ -79,7 +83,7 @@ final class Resharder {
                 while (row < table.rows() && (row == first || samples + table.row(row).length <= MAX_SAMPLES)) {
                     samples += table.row(row++).length;
                 }
-                shard(table, duck, "%08d".formatted(number), first, row, samples);
+                shard(table, duck, "%08d".formatted(number), first, row, samples, alive);
             }
             deleteFrom(number);
         } catch (IOException e) {
@@ -87,7 +91,8 @@ final class Resharder {
         }
     }
 
-    private void shard(SampleTable table, Duck duck, String name, int first, int end, int samples) throws IOException {
+    private void shard(SampleTable table, Duck duck, String name, int first, int end, int samples, Runnable alive)
+            throws IOException {
         String dataset = table.manifest().summary().digest();
         Path tar = folder.resolve(name + ".tar");
         Path statsFile = folder.resolve(name + "_stats.json");
@@ -103,6 +108,7 @@ final class Resharder {
             try (OutputStream file = new BufferedOutputStream(Files.newOutputStream(temporary), 1 << 16);
                     TarWriter out = new TarWriter(file)) {
                 for (int row = first; row < end; row++) {
+                    alive.run();
                     for (int sample : table.row(row)) {
                         sample(table, duck, sample, out);
                         tokens[0] += table.lengths[sample];

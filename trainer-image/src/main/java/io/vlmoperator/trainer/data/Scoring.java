@@ -10,7 +10,6 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.function.Consumer;
 import java.util.stream.Stream;
 
 /** The filter models that a Dataset's {@code select} names, and the files of scores they make. */
@@ -88,14 +87,14 @@ final class Scoring implements AutoCloseable {
     }
 
     /** Asks all models about what they have not answered yet. */
-    void score(Duck duck, Path tar, String location, Path index, Consumer<String> log) {
+    void score(Duck duck, Path tar, String location, Path index, DatasetBuilder.Progress progress) {
         for (Wanted one : wanted) {
             try (ShardScorer scorer =
                     new ShardScorer(models.get(one.location()), one.metric(), out, threads, publishNanos, published)) {
-                ShardScorer.Tally done = scorer.score(duck, tar, location, index);
+                ShardScorer.Tally done = scorer.score(duck, tar, location, index, progress::alive);
                 if (done.asked() > 0) {
                     tally = tally.plus(done);
-                    log.accept(location + ", " + one.metric() + ": " + done.line());
+                    progress.say(location + ", " + one.metric() + ": " + done.line());
                 }
             }
         }

@@ -100,12 +100,13 @@ final class ShardScorer implements AutoCloseable {
     /**
      * Scores what is missing; nothing when the file is complete.
      *
+     * @param alive told of every batch
      * @param tar of the samples
      * @param location of it, for messages
      * @param index of it
      * @throws TrainerException InvalidData when the tar is no longer what was indexed; StorageFailed
      */
-    Tally score(Duck duck, Path tar, String location, Path index) {
+    Tally score(Duck duck, Path tar, String location, Path index, Runnable alive) {
         ScoreFile file =
                 new ScoreFile(out, model.digest(), metric, index.getFileName().toString());
         try {
@@ -125,7 +126,7 @@ final class ShardScorer implements AutoCloseable {
                     + " ON i.digest = s.digest WHERE i.status = 'ok' ORDER BY i.ordinal";
             Tally tally;
             try (FileChannel channel = FileChannel.open(tar)) {
-                tally = walk(duck, channel, location, index, () -> file.publish(duck, all, ""));
+                tally = walk(duck, channel, location, index, () -> file.publish(duck, all, ""), alive);
             }
             file.publish(duck, all, indexDigest);
             published.run();
@@ -138,7 +139,7 @@ final class ShardScorer implements AutoCloseable {
         }
     }
 
-    private Tally walk(Duck duck, FileChannel channel, String location, Path index, Runnable publish)
+    private Tally walk(Duck duck, FileChannel channel, String location, Path index, Runnable publish, Runnable alive)
             throws SQLException {
         long start = System.nanoTime();
         long since = start;
@@ -179,6 +180,7 @@ final class ShardScorer implements AutoCloseable {
             waited += System.nanoTime() - before;
             bad += add(duck, next.rows(), model.ask(metric, samples));
             asked += samples.size();
+            alive.run();
             if (asked % PAGE == 0 && System.nanoTime() - since >= publishNanos) {
                 publish.run();
                 published.run();

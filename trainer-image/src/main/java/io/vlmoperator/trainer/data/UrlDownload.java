@@ -162,8 +162,12 @@ final class UrlDownload {
                 && IndexFile.metadata(duck, statusFile()).map(origin()::equals).orElse(false);
     }
 
-    /** Downloads what is not done. */
-    void run(Duck duck) throws IOException {
+    /**
+     * Downloads what is not done.
+     *
+     * @param alive told of every row
+     */
+    void run(Duck duck, Runnable alive) throws IOException {
         if (isDone(duck)) {
             return;
         }
@@ -177,7 +181,7 @@ final class UrlDownload {
         Storage.publish(tar, temporary -> {
             try (OutputStream file = new BufferedOutputStream(Files.newOutputStream(temporary), 1 << 16);
                     TarWriter out = new TarWriter(file)) {
-                download(rows, out, statuses);
+                download(rows, out, statuses, alive);
             }
         });
         publish(statuses, origin);
@@ -220,7 +224,7 @@ final class UrlDownload {
         return value == null ? "" : value.length() <= MAX_CAPTION ? value : value.substring(0, MAX_CAPTION);
     }
 
-    private void download(List<Row> rows, TarWriter out, List<Status> statuses) throws IOException {
+    private void download(List<Row> rows, TarWriter out, List<Status> statuses, Runnable alive) throws IOException {
         Semaphore processors = new Semaphore(Runtime.getRuntime().availableProcessors());
         List<Future<?>> tasks = new ArrayList<>();
         ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
@@ -233,6 +237,7 @@ final class UrlDownload {
             }
             for (Future<?> task : tasks) {
                 task.get();
+                alive.run();
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();

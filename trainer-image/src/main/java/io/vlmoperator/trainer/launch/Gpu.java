@@ -1,6 +1,7 @@
 package io.vlmoperator.trainer.launch;
 
 import io.vlmoperator.api.run.FrozenJob;
+import io.vlmoperator.api.run.Kind;
 import io.vlmoperator.api.run.PodEnvironment;
 import io.vlmoperator.api.spec.Determinism;
 import io.vlmoperator.api.spec.Precision;
@@ -32,12 +33,14 @@ final class Gpu {
      */
     static void require(FrozenJob job, Device device, Gpus gpus) {
         int wanted = workers(job).gpusPerNode();
+        String field = job.kind() == Kind.Dataset ? "workers.stages.score.gpus" : "workers.gpusPerNode";
         if (device.isHost()) {
             if (wanted > 0) {
-                throw TrainerException.configuration("the job asks for workers.gpusPerNode " + wanted
+                throw TrainerException.configuration("the job asks for " + field + " " + wanted
                         + ", but this process has no GPU to compute on: "
                         + gpus.why().orElse("VLM_DEVICE=cpu keeps it off the GPU")
-                        + ". Use a node and an image with CUDA, or write gpusPerNode: 0");
+                        + ". Use a node and an image with CUDA, or write "
+                        + field.replaceFirst(".*\\.", "") + ": 0");
             }
             return;
         }
@@ -92,10 +95,13 @@ final class Gpu {
         return spec != null && spec.precision() == Precision.BFloat16;
     }
 
-    /** What a job asks for; a Dataset asks for no GPU. */
+    /** What a job asks for; of a Dataset only the stage of scoring asks for GPUs. */
     static Workers workers(FrozenJob job) {
         return switch (job.kind()) {
-            case Dataset -> Workers.DEFAULT;
+            case Dataset ->
+                job.stage() == null
+                        ? Workers.DEFAULT
+                        : job.stage().pods(job.dataset().workers());
             case PretrainJob -> job.pretrain().workers();
             case SFTJob -> job.sft().workers();
             case EvalJob -> job.eval().workers();

@@ -1,5 +1,6 @@
 package io.vlmoperator.trainer.launch;
 
+import io.vlmoperator.api.run.DatasetStage;
 import io.vlmoperator.api.run.DatasetSummary;
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.api.run.FrozenJob;
@@ -25,14 +26,13 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /**
  * Runs one frozen job on one rank and says how it ended: the same for a pod and for {@code vlm-trainer run}.
  *
- * @param index the rank; for a Dataset, whose pods have one process each, the pod
+ * @param index the rank
  * @param communicator opened only by the kinds that need the other ranks
  * @param threads for work on data
  * @param profiledSteps how many steps of a training to profile
@@ -124,33 +124,24 @@ record Stage(
     }
 
     private Made dataset() {
-        if (!job.dataset().fetch().isEmpty()) {
+        Optional<DatasetStage> part = Optional.ofNullable(job.stage());
+        DatasetProgress told = new DatasetProgress(progress, log, System::nanoTime);
+        if (!job.dataset().fetch().isEmpty() && part.orElse(DatasetStage.Fetch) == DatasetStage.Fetch) {
+            told.stage(DatasetStage.Fetch);
             new FetchStage(Fetches.of(locations, System.getenv(), fetched()), PATIENCE)
                     .run(job.dataset().fetch(), index);
         }
-        AtomicLong shards = new AtomicLong(1);
+        if (part.filter(stage -> stage == DatasetStage.Score).isPresent()) {
+            requireDevice();
+        }
+        int workers = job.nodes() * job.processesPerNode();
         Optional<DatasetSummary> summary = new DatasetBuilder(
                         job.dataset(),
                         locations,
-                        new DatasetBuilder.Options(index, job.nodes(), threads, PATIENCE),
+                        new DatasetBuilder.Options(index, workers, threads, PATIENCE, part),
                         CaptionFilter.opener(threads))
-                .build(new DatasetBuilder.Progress() {
-                    @Override
-                    public void shards(long done, long total) {
-                        shards.set(total);
-                        progress.report(report(done, total, Optional.empty(), List.of()), done == total);
-                        log.accept("shard %d of %d%s".formatted(done, total, percent(done, total)));
-                    }
-
-                    @Override
-                    public void say(String line) {
-                        log.accept(line);
-                    }
-                });
-        summary.ifPresent(all -> {
-            progress.report(report(shards.get(), shards.get(), summary, List.of()), true);
-            all.rejected().forEach(r -> log.accept("rejected: %d x %s".formatted(r.count(), r.reason())));
-        });
+                .build(told);
+        summary.ifPresent(told::finished);
         return new Made(summary, List.of());
     }
 
@@ -176,11 +167,6 @@ record Stage(
         try (Communicator ranks = communicator.get()) {
             return new Made(Optional.empty(), EvalStage.run(job, locations, ranks, reports));
         }
-    }
-
-    private static ProgressReport report(
-            long done, long total, Optional<DatasetSummary> dataset, List<BenchmarkResult> results) {
-        return report(done, total, dataset, results, null);
     }
 
     static ProgressReport report(
@@ -219,7 +205,8 @@ record Stage(
                 results,
                 List.of(),
                 null,
-                fetch);
+                fetch,
+                fetch == null ? null : DatasetStage.Fetch.word());
     }
 
     static String percent(long done, long total) {

@@ -69,7 +69,8 @@ public final class Reports {
                 r.results(),
                 r.warnings(),
                 r.skippedSteps(),
-                r.fetch());
+                r.fetch(),
+                r.stage());
     }
 
     /** The report as JSON of at most {@link ProgressReport#MAX_BYTES} bytes. */
@@ -99,7 +100,8 @@ public final class Reports {
                     first(r.results(), 3 * entries),
                     first(r.warnings(), entries),
                     r.skippedSteps(),
-                    entries > 0 ? r.fetch() : null);
+                    entries > 0 ? r.fetch() : null,
+                    r.stage());
             byte[] json = Json.bytes(shorter);
             if (json.length <= ProgressReport.MAX_BYTES || entries == 0) {
                 return json;

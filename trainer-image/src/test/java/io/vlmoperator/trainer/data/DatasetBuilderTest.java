@@ -61,7 +61,7 @@ class DatasetBuilderTest {
         assertThat(summary.fill()).isBetween(0.8, 1.0);
         assertThat(summary.digest()).startsWith("sha256:");
         assertThat(summary.tokens()).isEqualTo(Math.round(summary.fill() * summary.rows() * 128));
-        assertThat(progress).containsExactly("1/1");
+        assertThat(progress).as("before, indexed, packed").containsExactly("0/1", "1/1", "1/1");
         Path out = root.resolve("out/pairs");
         try (var files = Files.walk(out)) {
             assertThat(files.filter(Files::isRegularFile)
@@ -372,7 +372,7 @@ class DatasetBuilderTest {
         assertThatThrownBy(() -> run(spec, new DatasetBuilder.Options(0, 2, 1, Duration.ofMillis(300))))
                 .isInstanceOfSatisfying(
                         TrainerException.class, e -> assertThat(e.code()).isEqualTo(ExitCode.PeerLost))
-                .hasMessageContaining("pairs-00001-b.parquet (pod 1)");
+                .hasMessageContaining("pairs-00001-b.parquet (worker 1), 1 in all");
     }
 
     @Test

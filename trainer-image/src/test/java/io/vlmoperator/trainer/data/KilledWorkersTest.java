@@ -141,7 +141,7 @@ class KilledWorkersTest {
         assertThat(worker("killed", 1, "shard:1")).isEqualTo(KILLED);
         ends.add("index " + worker("killed", 1, "file:\\..*-3\\.parquet\\.tmp-.*"));
         assertThat(worker("killed", 1, "none")).isZero();
-        assertThat(worker("killed", 0, "shard:2")).isEqualTo(KILLED);
+        assertThat(worker("killed", 0, "shard:3")).isEqualTo(KILLED);
         for (String file : List.of("rejects.jsonl", "plan.parquet", "00000000.tar")) {
             ends.add(file + " " + worker("killed", 0, "file:\\." + file.replace(".", "\\.") + "\\.tmp-.*"));
         }

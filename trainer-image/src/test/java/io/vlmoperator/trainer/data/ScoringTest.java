@@ -254,7 +254,7 @@ class ScoringTest {
                 2,
                 0,
                 () -> {})) {
-            return scorer.score(duck, tar, "a.tar", index);
+            return scorer.score(duck, tar, "a.tar", index, () -> {});
         }
     }
 
