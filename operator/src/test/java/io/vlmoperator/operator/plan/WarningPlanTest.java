@@ -42,6 +42,7 @@ class WarningPlanTest extends PlanCase {
                         "step 7 was skipped",
                         world.now.toString(),
                         null,
+                        null,
                         null)),
                 s.checkpoints(),
                 s.results(),
