@@ -2,8 +2,18 @@ package io.vlmoperator.trainer.launch;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.vlmoperator.api.run.DatasetStage;
+import io.vlmoperator.api.run.FrozenJob;
+import io.vlmoperator.api.run.Kind;
+import io.vlmoperator.api.run.ProgressAnswer;
+import io.vlmoperator.api.run.ProgressReport;
+import io.vlmoperator.api.run.TerminationMessage;
+import io.vlmoperator.api.spec.DatasetSpec;
+import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.checkpoint.Export;
 import io.vlmoperator.trainer.checkpoint.Faults;
+import io.vlmoperator.trainer.dist.Single;
+import io.vlmoperator.trainer.metric.Progress;
 import io.vlmoperator.trainer.model.LanguageConfig;
 import io.vlmoperator.trainer.model.ModelConfig;
 import io.vlmoperator.trainer.model.Part;
@@ -11,6 +21,10 @@ import io.vlmoperator.trainer.model.ProjectorConfig;
 import io.vlmoperator.trainer.model.VisionConfig;
 import io.vlmoperator.trainer.model.VisionLanguageModel;
 import io.vlmoperator.trainer.op.Scope;
+import io.vlmoperator.trainer.op.Torch;
+import io.vlmoperator.trainer.train.RunFacts;
+import io.vlmoperator.trainer.train.StopSignal;
+import io.vlmoperator.trainer.train.Watchdog;
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -18,11 +32,14 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -47,9 +64,9 @@ class DataScoreCommandTest {
         return code;
     }
 
-    private void tar(int count) throws IOException {
+    private void tar(String name, int first, int end) throws IOException {
         StringBuilder tar = new StringBuilder();
-        for (int n = 0; n < count; n++) {
+        for (int n = first; n < end; n++) {
             ByteArrayOutputStream png = new ByteArrayOutputStream();
             BufferedImage image = new BufferedImage(8, 8, BufferedImage.TYPE_INT_RGB);
             image.setRGB(n % 8, 0, 0xFFFFFF);
@@ -58,7 +75,7 @@ class DataScoreCommandTest {
                     .append(member("k" + n + ".txt", ("number " + n).getBytes(StandardCharsets.UTF_8)));
         }
         tar.append("\0".repeat(1024));
-        Files.write(root.resolve("a.tar"), tar.toString().getBytes(StandardCharsets.ISO_8859_1));
+        Files.write(root.resolve(name), tar.toString().getBytes(StandardCharsets.ISO_8859_1));
     }
 
     private static String member(String name, byte[] content) {
@@ -111,7 +128,7 @@ class DataScoreCommandTest {
 
     @Test
     void scoresOfAThresholdAndOfTheCommandAreTheSame() throws Exception {
-        tar(11);
+        tar("a.tar", 0, 11);
         model();
         // A fresh model says nothing that is a number: whoever is not below is kept.
         String rule =
@@ -141,5 +158,120 @@ class DataScoreCommandTest {
         assertThat(run("data", "score", out, "--scorer", filter, "--part", "2/2"))
                 .isEqualTo(64);
         assertThat(output).contains("write 0/4");
+    }
+
+    private TerminationMessage stage(
+            DatasetSpec spec, DatasetStage stage, int index, int pods, List<ProgressReport> heard) {
+        FrozenJob job = new FrozenJob(
+                1,
+                Kind.Dataset,
+                "team",
+                "pairs",
+                "u",
+                1,
+                pods,
+                1,
+                spec,
+                null,
+                null,
+                null,
+                List.of(),
+                null,
+                stage);
+        try (Watchdog watchdog = new Watchdog(Duration.ofHours(1), late -> {})) {
+            return new Stage(
+                            job,
+                            Locations.of(Map.of("data", root)),
+                            index,
+                            Single::new,
+                            new Reporter(heard),
+                            new StopSignal(),
+                            watchdog,
+                            new RunFacts(),
+                            1,
+                            line -> {},
+                            0)
+                    .end();
+        }
+    }
+
+    /** Keeps what is told. */
+    private record Reporter(List<ProgressReport> heard) implements Progress {
+        @Override
+        public void report(ProgressReport report, boolean now) {
+            heard.add(report);
+        }
+
+        @Override
+        public Set<Long> pins() {
+            return Set.of();
+        }
+
+        @Override
+        public boolean heardWithin(Duration time) {
+            return true;
+        }
+
+        @Override
+        public Optional<ProgressAnswer.Command> takeCommand() {
+            return Optional.empty();
+        }
+
+        @Override
+        public void close() {}
+    }
+
+    private DatasetSpec spec(String output, String gpus) throws IOException {
+        Path file = manifest("""
+                  select: {not: [{score: {metric: ImageTextMatching, atLeast: 0, scorer: {location: pvc://data/filter}}}]}
+                  workers: {count: 2, stages: {score: {count: 2%s}}}
+                """.formatted(gpus));
+        Files.writeString(
+                file, Files.readString(file).replace("a.tar", "*.tar").replace("pvc://data/out", "pvc://data/" + output));
+        return (DatasetSpec) ManifestFiles.read(List.of(file), line -> {}).getFirst().spec();
+    }
+
+    @Test
+    void stagesOfAFrozenJobMakeWhatRunMakesOfTheSameManifest() throws Exception {
+        tar("a.tar", 0, 5);
+        tar("b.tar", 5, 9);
+        model();
+        spec("whole", "");
+        assertThat(run("run", root.resolve("dataset.yaml").toString()))
+                .as(output)
+                .isZero();
+        DatasetSpec spec = spec("staged", "");
+        assertThat(DatasetStage.of(spec)).containsExactly(DatasetStage.Index, DatasetStage.Score, DatasetStage.Pack);
+        List<ProgressReport> heard = new ArrayList<>();
+        for (DatasetStage stage : DatasetStage.of(spec)) {
+            int pods = stage.pods(spec.workers()).nodes();
+            for (int index = pods - 1; index >= 0; index--) { // the first pod waits for the others
+                TerminationMessage words = stage(spec, stage, index, pods, index == 0 ? heard : new ArrayList<>());
+                assertThat(words.reason()).as(words.message()).isEqualTo("Completed");
+                assertThat(words.dataset() != null).isEqualTo(stage == DatasetStage.Pack);
+            }
+            assertThat(heard.getLast())
+                    .extracting(ProgressReport::stage, ProgressReport::done, ProgressReport::total)
+                    .containsExactly(stage.word(), 2L, 2L);
+        }
+        assertThat(heard.getLast().dataset().samples()).isEqualTo(9);
+        try (Stream<Path> made = Files.walk(root.resolve("whole"))) {
+            for (Path file : made.filter(one -> one.toString().endsWith(".parquet")
+                            || one.endsWith("dataset.json")
+                            || one.endsWith("rejects.jsonl"))
+                    .toList()) {
+                Path other = root.resolve("staged")
+                        .resolve(root.resolve("whole").relativize(file).toString());
+                assertThat(other).hasSameBinaryContentAs(file);
+            }
+        }
+
+        if (Torch.start().device().isHost()) {
+            TerminationMessage refused =
+                    stage(spec("gpus", ", gpus: 1"), DatasetStage.Score, 0, 1, new ArrayList<>());
+            assertThat(refused.reason()).isEqualTo("InvalidConfiguration");
+            assertThat(refused.message())
+                    .contains("asks for workers.stages.score.gpus 1", "no GPU", "or write gpus: 0");
+        }
     }
 }
