@@ -163,21 +163,7 @@ class DataScoreCommandTest {
     private TerminationMessage stage(
             DatasetSpec spec, DatasetStage stage, int index, int pods, List<ProgressReport> heard) {
         FrozenJob job = new FrozenJob(
-                1,
-                Kind.Dataset,
-                "team",
-                "pairs",
-                "u",
-                1,
-                pods,
-                1,
-                spec,
-                null,
-                null,
-                null,
-                List.of(),
-                null,
-                stage);
+                1, Kind.Dataset, "team", "pairs", "u", 1, pods, 1, spec, null, null, null, List.of(), null, stage);
         try (Watchdog watchdog = new Watchdog(Duration.ofHours(1), late -> {})) {
             return new Stage(
                             job,
@@ -227,8 +213,10 @@ class DataScoreCommandTest {
                   workers: {count: 2, stages: {score: {count: 2%s}}}
                 """.formatted(gpus));
         Files.writeString(
-                file, Files.readString(file).replace("a.tar", "*.tar").replace("pvc://data/out", "pvc://data/" + output));
-        return (DatasetSpec) ManifestFiles.read(List.of(file), line -> {}).getFirst().spec();
+                file,
+                Files.readString(file).replace("a.tar", "*.tar").replace("pvc://data/out", "pvc://data/" + output));
+        return (DatasetSpec)
+                ManifestFiles.read(List.of(file), line -> {}).getFirst().spec();
     }
 
     @Test
@@ -267,8 +255,7 @@ class DataScoreCommandTest {
         }
 
         if (Torch.start().device().isHost()) {
-            TerminationMessage refused =
-                    stage(spec("gpus", ", gpus: 1"), DatasetStage.Score, 0, 1, new ArrayList<>());
+            TerminationMessage refused = stage(spec("gpus", ", gpus: 1"), DatasetStage.Score, 0, 1, new ArrayList<>());
             assertThat(refused.reason()).isEqualTo("InvalidConfiguration");
             assertThat(refused.message())
                     .contains("asks for workers.stages.score.gpus 1", "no GPU", "or write gpus: 0");
