@@ -35,7 +35,7 @@ test: jdk tools ## all tests; ends with their number
 	@src/e2e/bin/count-tests
 
 .PHONY: test-e2e-long
-test-e2e-long: build tools ## end-to-end tests that take minutes: two replicas of the operator, its leader killed
+test-e2e-long: build tools ## end-to-end tests that take minutes: two replicas of the operator, its leader killed; a node lost
 	$(MVN) -pl src/e2e -am verify -Dgroups=long -DexcludedGroups=none
 
 soak: build tools ## faults at length, by seed: kills, freezes, damage, a full disk (SEED=, SOAK='kill-rank=6 ...'); goes on where it was

@@ -24,7 +24,7 @@ class FourResourcesTest {
     }
 
     @Test
-    @Timeout(600)
+    @Timeout(1200)
     void inReverseOrderEachWaitsForWhatItRefersTo() throws Exception {
         Space space = stage.newSpace("four");
 
