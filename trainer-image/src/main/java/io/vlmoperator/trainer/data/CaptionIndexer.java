@@ -95,7 +95,7 @@ final class CaptionIndexer implements ShardIndexer {
             Member text = require(group.members.get("txt"), RejectReason.CaptionMissing, "no .txt beside it");
             byte[] pixels = read(channel, image, SampleRules.MAX_IMAGE_BYTES, RejectReason.ImageTooLarge);
             byte[] captionBytes = read(channel, text, SampleRules.MAX_CAPTION_BYTES, RejectReason.CaptionTooLong);
-            Pixels decoded = rules.image(pixels);
+            SampleRules.Image decoded = rules.image(pixels);
             String caption = SampleRules.utf8(captionBytes);
             if (caption.isBlank()) {
                 throw new RejectedException(RejectReason.CaptionEmpty, "an empty caption");

@@ -74,7 +74,7 @@ final class CheckedImages {
         if (known != null) {
             return known;
         }
-        Pixels decoded = rules.image(data);
+        SampleRules.Image decoded = rules.image(data);
         Size size = new Size(decoded.width(), decoded.height());
         if (sizes.size() < MAX_SIZES) {
             sizes.put(key, size);

@@ -96,9 +96,9 @@ final class DocumentIndexer implements ShardIndexer {
             shown = document.id().isEmpty() ? key : key + " (id " + document.id() + ")";
             byte[][] parts = document.parts(json, shard.images());
             long bytes = json.length;
-            Pixels first = null;
+            SampleRules.Image first = null;
             for (int i = 1; i < parts.length; i++) {
-                Pixels decoded = rules.image(parts[i]);
+                SampleRules.Image decoded = rules.image(parts[i]);
                 first = i == 1 ? decoded : first;
                 bytes += shard.images().isPresent() ? parts[i].length : 0;
             }

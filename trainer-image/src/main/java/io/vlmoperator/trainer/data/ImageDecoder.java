@@ -71,15 +71,39 @@ public final class ImageDecoder {
         }
     }
 
+    /** Sides of a picture. */
+    record Sides(int width, int height) {}
+
+    /**
+     * The sides of {@link #decode}'s result, where that is all that is wanted: a JPEG is read to its end, but not all of its pixels are formed.
+     *
+     * @throws RejectedException as {@link #decode}
+     */
+    Sides check(byte[] data) throws RejectedException {
+        ImageHeader header = ImageHeader.read(data);
+        boolean whole = (long) header.width() * header.height() <= LARGE
+                && isPlainJpeg(header)
+                && turbo.isPresent()
+                && turbo.get().isWhole(data, header.width(), header.height());
+        if (whole) {
+            return new Sides(header.width(), header.height());
+        }
+        Pixels decoded = decode(data);
+        return new Sides(decoded.width(), decoded.height());
+    }
+
     /** CMYK is Pillow's own business; of damaged pictures the other decoder knows the reason. */
     private Optional<Pixels> turbo(ImageHeader header, byte[] data) {
-        boolean plain = switch (header.colour()) {
+        return isPlainJpeg(header) && turbo.isPresent()
+                ? turbo.get().decode(data, header.width(), header.height())
+                : Optional.empty();
+    }
+
+    private static boolean isPlainJpeg(ImageHeader header) {
+        return switch (header.colour()) {
             case Gray, Rgb, Ycc -> header.format() == Format.Jpeg;
             case Cmyk, Ycck, Unknown -> false;
         };
-        return plain && turbo.isPresent()
-                ? turbo.get().decode(data, header.width(), header.height())
-                : Optional.empty();
     }
 
     private Pixels decode(ImageHeader header, byte[] data) throws RejectedException {

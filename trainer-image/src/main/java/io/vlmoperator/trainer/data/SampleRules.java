@@ -9,15 +9,23 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
+import java.util.Optional;
 
 /** What makes a sample usable, by the Dataset's spec. */
 record SampleRules(Reject reject, Pack pack, Tokenizer tokenizer, ImageDecoder decoder) {
     static final int MAX_IMAGE_BYTES = 64 << 20;
     static final int MAX_CAPTION_BYTES = 1 << 20;
 
-    /** Decodes the picture whole and checks its sides. */
-    Pixels image(byte[] data) throws RejectedException {
-        Pixels image = decoder.decode(data);
+    /**
+     * A picture that can be decoded and has sides as meant.
+     *
+     * @param pixels only where {@link #imageHash} looks at them
+     */
+    record Image(int width, int height, Optional<Pixels> pixels) {}
+
+    /** Reads the picture to its end and checks its sides. */
+    Image image(byte[] data) throws RejectedException {
+        Image image = read(data);
         int shorter = Math.min(image.width(), image.height());
         int longer = Math.max(image.width(), image.height());
         if (shorter < reject.minSide()) {
@@ -34,12 +42,21 @@ record SampleRules(Reject reject, Pack pack, Tokenizer tokenizer, ImageDecoder d
         return image;
     }
 
+    private Image read(byte[] data) throws RejectedException {
+        if (reject.duplicateImages() == Reject.DuplicateImages.Perceptual) {
+            Pixels decoded = decoder.decode(data);
+            return new Image(decoded.width(), decoded.height(), Optional.of(decoded));
+        }
+        ImageDecoder.Sides sides = decoder.check(data);
+        return new Image(sides.width(), sides.height(), Optional.empty());
+    }
+
     /** What two images share that are the same by the spec's rule; 0 when there is no rule. */
-    long imageHash(byte[] data, Pixels decoded) {
+    long imageHash(byte[] data, Image image) {
         return switch (reject.duplicateImages()) {
             case Keep -> 0;
             case Exact -> Digests.hash64(data);
-            case Perceptual -> PerceptualHash.of(decoded);
+            case Perceptual -> PerceptualHash.of(image.pixels().orElseThrow());
         };
     }
 

@@ -21,6 +21,9 @@ final class TurboJpeg {
     /** TJFLAG_LIMITSCANS: more than 500 scans are no picture but an attack. */
     private static final int LIMIT_SCANS = 1 << 15;
 
+    /** The smallest picture that the library makes of another: one pixel for each block of 8 x 8. */
+    private static final int EIGHTH = 8;
+
     private static final Optional<TurboJpeg> FOUND = load();
 
     private final MethodHandle init;
@@ -85,6 +88,20 @@ final class TurboJpeg {
      * @return empty when the library has any complaint
      */
     Optional<Pixels> decode(byte[] file, int width, int height) {
+        return decode(file, width, height, 1);
+    }
+
+    /**
+     * Reads a picture of these sides to its end without forming all of its pixels.
+     *
+     * @return false when {@link #decode(byte[], int, int)} would be empty
+     */
+    boolean isWhole(byte[] file, int width, int height) {
+        return decode(file, width, height, EIGHTH).isPresent();
+    }
+
+    /** Sides of the result are those of the picture divided by {@code part}, rounded up. */
+    private Optional<Pixels> decode(byte[] file, int width, int height, int part) {
         MemorySegment decoder = MemorySegment.NULL;
         try {
             // One for each picture: a decoder keeps tables, and a picture that lacks its own would be read by those of
@@ -107,18 +124,20 @@ final class TurboJpeg {
             if (known != 0 || seen[0] != width || seen[1] != height) {
                 return Optional.empty();
             }
-            byte[] rgb = new byte[Math.multiplyExact(3, Math.multiplyExact(width, height))];
+            int shownWidth = Math.ceilDiv(width, part);
+            int shownHeight = Math.ceilDiv(height, part);
+            byte[] rgb = new byte[Math.multiplyExact(3, Math.multiplyExact(shownWidth, shownHeight))];
             int answer = (int) decompress.invokeExact(
                     decoder,
                     MemorySegment.ofArray(file),
                     (long) file.length,
                     MemorySegment.ofArray(rgb),
-                    width,
-                    3 * width,
-                    height,
+                    shownWidth,
+                    3 * shownWidth,
+                    shownHeight,
                     RGB,
                     LIMIT_SCANS);
-            return answer == 0 ? Optional.of(new Pixels(width, height, rgb)) : Optional.empty();
+            return answer == 0 ? Optional.of(new Pixels(shownWidth, shownHeight, rgb)) : Optional.empty();
         } catch (RuntimeException | Error e) {
             throw e;
         } catch (Throwable e) {

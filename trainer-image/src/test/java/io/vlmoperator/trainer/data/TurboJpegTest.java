@@ -68,6 +68,7 @@ class TurboJpegTest {
                         assertThat(turbo.get().rgbHWC())
                                 .as("%s x %s, type %s, progressive %s", width, height, type, progressive)
                                 .isEqualTo(plain.decode(file).rgbHWC());
+                        assertThat(new ImageDecoder().check(file)).isEqualTo(new ImageDecoder.Sides(width, height));
                     }
                 }
             }
@@ -86,6 +87,56 @@ class TurboJpegTest {
                 bytes[random.nextInt(bytes.length)] = (byte) random.nextInt();
             }
             assertThat(answer(both, bytes)).as("round %s", round).isEqualTo(answer(plain, bytes));
+        }
+    }
+
+    /** What is not decoded in full is found damaged all the same. */
+    @Test
+    void aCheckAnswersAsDecodingDoes() throws Exception {
+        ImageDecoder decoder = new ImageDecoder(TurboJpeg.find());
+        Random random = new Random(12);
+        for (boolean progressive : new boolean[] {false, true}) {
+            byte[] good = jpeg(72, 50, BufferedImage.TYPE_INT_RGB, progressive, 0.8f, 4);
+            int refused = 0;
+            for (int round = 0; round < 1_000; round++) {
+                byte[] bytes = round % 4 == 0 ? Arrays.copyOf(good, random.nextInt(good.length)) : good.clone();
+                for (int i = 0; i < 1 + round % 3 && bytes.length > 0; i++) {
+                    bytes[random.nextInt(bytes.length)] = (byte) random.nextInt();
+                }
+                boolean whole = sides(bytes)
+                        .map(sides -> TurboJpeg.find().orElseThrow().isWhole(bytes, sides.width(), sides.height()))
+                        .orElse(false);
+                boolean decoded = sides(bytes)
+                        .map(sides -> TurboJpeg.find()
+                                .orElseThrow()
+                                .decode(bytes, sides.width(), sides.height())
+                                .isPresent())
+                        .orElse(false);
+                assertThat(whole).as("round %s, progressive %s", round, progressive).isEqualTo(decoded);
+                String answer = answer(decoder, bytes);
+                refused += answer.contains(" x ") ? 0 : 1;
+                assertThat(check(decoder, bytes)).as("round %s, progressive %s", round, progressive).isEqualTo(answer);
+            }
+            assertThat(refused).isBetween(100, 999);
+        }
+    }
+
+    private static Optional<ImageDecoder.Sides> sides(byte[] file) {
+        try {
+            ImageHeader header = ImageHeader.read(file);
+            boolean small = (long) header.width() * header.height() < 1 << 20;
+            return small ? Optional.of(new ImageDecoder.Sides(header.width(), header.height())) : Optional.empty();
+        } catch (RejectedException e) {
+            return Optional.empty();
+        }
+    }
+
+    private static String check(ImageDecoder decoder, byte[] file) {
+        try {
+            ImageDecoder.Sides sides = decoder.check(file);
+            return sides.width() + " x " + sides.height();
+        } catch (RejectedException e) {
+            return e.reason().name();
         }
     }
 
