@@ -112,10 +112,14 @@ class TurboJpegTest {
                                 .decode(bytes, sides.width(), sides.height())
                                 .isPresent())
                         .orElse(false);
-                assertThat(whole).as("round %s, progressive %s", round, progressive).isEqualTo(decoded);
+                assertThat(whole)
+                        .as("round %s, progressive %s", round, progressive)
+                        .isEqualTo(decoded);
                 String answer = answer(decoder, bytes);
                 refused += answer.contains(" x ") ? 0 : 1;
-                assertThat(check(decoder, bytes)).as("round %s, progressive %s", round, progressive).isEqualTo(answer);
+                assertThat(check(decoder, bytes))
+                        .as("round %s, progressive %s", round, progressive)
+                        .isEqualTo(answer);
             }
             assertThat(refused).isBetween(100, 999);
         }

@@ -10,14 +10,13 @@ import io.vlmoperator.api.spec.Benchmark.FewShot.From;
 import io.vlmoperator.api.spec.EvalJobSpec.Protocol;
 import io.vlmoperator.api.status.BenchmarkResult;
 import io.vlmoperator.trainer.TrainerException;
-import io.vlmoperator.trainer.dist.Buffer;
 import io.vlmoperator.trainer.dist.Communicator;
+import io.vlmoperator.trainer.dist.MessagesOnly;
 import io.vlmoperator.trainer.dist.Single;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.text.EncodedText;
 import io.vlmoperator.trainer.text.Tokenizer;
 import java.io.IOException;
-import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -327,27 +326,7 @@ class FewShotTest {
         }
     }
 
-    private record Threads(int rank, int world, byte[][] board, CyclicBarrier meeting) implements Communicator {
-        @Override
-        public Pending allReduceSum(Buffer floats) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public Pending reduceScatterSum(Buffer floats) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public Pending allGather(Buffer parts) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public void broadcast(MemorySegment bytes) {
-            throw new UnsupportedOperationException();
-        }
-
+    private record Threads(int rank, int world, byte[][] board, CyclicBarrier meeting) implements MessagesOnly {
         @Override
         public byte[][] allGather(byte[] message) {
             assertThat(message.length).isLessThanOrEqualTo(MAX_MESSAGE_BYTES);
@@ -361,8 +340,5 @@ class FewShotTest {
                 throw new IllegalStateException("another rank has failed", e);
             }
         }
-
-        @Override
-        public void close() {}
     }
 }

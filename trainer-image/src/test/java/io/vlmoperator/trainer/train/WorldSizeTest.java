@@ -6,9 +6,9 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.vlmoperator.api.spec.Failure;
 import io.vlmoperator.trainer.checkpoint.StateShard;
-import io.vlmoperator.trainer.dist.Buffer;
 import io.vlmoperator.trainer.dist.Communicator;
 import io.vlmoperator.trainer.dist.Membership;
+import io.vlmoperator.trainer.dist.MessagesOnly;
 import io.vlmoperator.trainer.dist.PeerSecret;
 import io.vlmoperator.trainer.dist.Single;
 import io.vlmoperator.trainer.dist.TcpRing;
@@ -329,33 +329,5 @@ class WorldSizeTest {
     }
 
     /** A rank whose peers are not there: for what a rank has before it meets them. */
-    private record Absent(int rank, int world) implements Communicator {
-        @Override
-        public Pending allReduceSum(Buffer floats) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public Pending reduceScatterSum(Buffer floats) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public Pending allGather(Buffer parts) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public void broadcast(MemorySegment bytes) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public byte[][] allGather(byte[] message) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public void close() {}
-    }
+    private record Absent(int rank, int world) implements MessagesOnly {}
 }
