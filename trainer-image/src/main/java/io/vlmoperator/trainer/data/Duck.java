@@ -47,7 +47,9 @@ final class Duck implements AutoCloseable {
         settings.setProperty("autoload_known_extensions", "false");
         settings.setProperty("temp_directory", Buckets.local(spill).toString());
         try {
-            return new Duck((DuckDBConnection) DriverManager.getConnection("jdbc:duckdb:", settings));
+            Connection connection = DriverManager.getConnection("jdbc:duckdb:", settings);
+            DuckLibrary.unlink();
+            return new Duck((DuckDBConnection) connection);
         } catch (SQLException e) {
             throw new TrainerException(ExitCode.InternalError, "DuckDB does not start: " + e.getMessage(), e);
         }
