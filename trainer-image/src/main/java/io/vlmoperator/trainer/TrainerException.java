@@ -1,6 +1,12 @@
 package io.vlmoperator.trainer;
 
 import io.vlmoperator.api.run.ExitCode;
+import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.DirectoryNotEmptyException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
 
 /**
  * Ends the program with an exit code of the contract. The message is one line for a person: what is wrong, where, and what to do. Every
@@ -33,6 +39,19 @@ public final class TrainerException extends RuntimeException {
     /** A file system call failed; a retry may help. */
     public static TrainerException storage(String message, Throwable cause) {
         return new TrainerException(ExitCode.StorageFailed, message, cause);
+    }
+
+    /** What an error of a file system says, for a person: several kinds have a message that is the file's name and nothing else. */
+    public static String reason(IOException e) {
+        String message = String.valueOf(e.getMessage());
+        return switch (e) {
+            case NoSuchFileException missing -> message + " does not exist";
+            case FileAlreadyExistsException taken -> message + " exists already, and not as what is wanted there";
+            case AccessDeniedException denied -> message + " may not be read or written by this user";
+            case NotDirectoryException file -> message + " is no folder";
+            case DirectoryNotEmptyException folder -> message + " is a folder that is not empty";
+            default -> message;
+        };
     }
 
     public ExitCode code() {

@@ -228,7 +228,7 @@ public final class CheckpointWriter {
 
     /** A storage error in one line, with the place and, for a full disk, how much room there is. */
     public static TrainerException failed(String what, Path path, IOException cause) {
-        String reason = String.valueOf(cause.getMessage());
+        String reason = TrainerException.reason(cause);
         if (reason.contains("No space left") || reason.contains("Disk quota exceeded")) {
             long free = freeMib(path);
             reason = "no space left on the device (" + free + " MiB free); enlarge the claim or keep fewer checkpoints";

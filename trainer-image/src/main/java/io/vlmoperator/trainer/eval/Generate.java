@@ -141,7 +141,7 @@ public final class Generate {
 
     private static byte[] bytes(Path image) {
         if (!Files.isRegularFile(image)) {
-            throw TrainerException.configuration(image + " is no file; name an image (PNG, JPEG or GIF)");
+            throw TrainerException.configuration(image + " is no file; name an image (PNG, JPEG, GIF or WebP)");
         }
         try {
             if (Files.size(image) > MAX_IMAGE_BYTES) {

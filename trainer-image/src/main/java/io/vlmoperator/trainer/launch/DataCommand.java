@@ -37,7 +37,8 @@ final class DataCommand {
         List<String> words = arguments.words();
         if (words.size() != 2 || !words.getFirst().equals("show")) {
             throw TrainerException.configuration(
-                    "write: data show DATASET --tokenizer DIR [--sample N] [--images DIR] [--image-size N]");
+                    "write: data show DATASET --tokenizer DIR [--mount CLAIM=FOLDER]... [--sample N] [--images DIR] [--image-size N]"
+                            + " [--template ChatML|PaperCompatible]; there are data fetch and data score, too");
         }
         Locations locations = locations(arguments, environment);
         Path folder = place(words.get(1), locations);

@@ -20,7 +20,7 @@ final class DataScoreCommand {
                 Arguments.parse(words, List.of("--scorer", "--threads", "--part"), List.of("--metric", "--mount"));
         if (arguments.words().size() != 2) {
             throw TrainerException.configuration(
-                    "write: data score DATASET --scorer DIR [--metric NAME]... [--threads N] [--part I/N]");
+                    "write: data score DATASET --scorer DIR [--metric NAME]... [--threads N] [--part I/N] [--mount CLAIM=FOLDER]...");
         }
         Locations locations = DataCommand.locations(arguments, environment);
         String scorer = arguments

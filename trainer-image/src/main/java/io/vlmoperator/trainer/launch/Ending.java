@@ -57,7 +57,9 @@ final class Ending {
                                 + "; give the workers more memory or lower batch.microSize";
             default -> thrown.getMessage();
         };
-        String line = String.valueOf(text).replaceAll("\\s*\\R\\s*", " ");
+        boolean bare = thrown instanceof IOException && code != ExitCode.InternalError;
+        String line = String.valueOf(bare ? TrainerException.reason((IOException) thrown) : text)
+                .replaceAll("\\s*\\R\\s*", " ");
         return line.length() > MAX_MESSAGE ? line.substring(0, MAX_MESSAGE - 3) + "..." : line;
     }
 

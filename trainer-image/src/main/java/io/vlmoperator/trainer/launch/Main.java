@@ -30,14 +30,15 @@ public final class Main {
               plan FOLDER|FILE... --gpu NAME [--nodes N] [--gpus-per-node N] [--only NAME] [--samples N] [--text-tokens N]
                    [--mfu SHARE] [--network GB/s] [--shard none|zero1] [--mount CLAIM=FOLDER]...
                                               what a training job needs: memory, operations, time, communication; runs nothing
-              data show DATASET --tokenizer DIR [--sample N] [--images DIR] [--image-size N] [--template ChatML|PaperCompatible]
+              data show DATASET --tokenizer DIR [--mount CLAIM=FOLDER]... [--sample N] [--images DIR] [--image-size N]
+                        [--template ChatML|PaperCompatible]
                                               a sample of a finished Dataset as the model sees it: text, tokens, which of them are
                                               targets; its images are written to a folder
               data fetch TO (--repository NAME [--revision R] [--kind Model|Dataset] | --url URL --sha256 HEX [--name N] | --folder LOCATION)
                          [--files PATTERN]...
                                               brings a revision of a Hugging Face repository (HF_TOKEN, HF_ENDPOINT), a file or a folder
                                               of storage to the folder TO; ended anywhere, it goes on where it was
-              data score DATASET --scorer DIR [--metric NAME]... [--threads N] [--part I/N]
+              data score DATASET --scorer DIR [--mount CLAIM=FOLDER]... [--metric NAME]... [--threads N] [--part I/N]
                                               asks a filter model (a run folder, a checkpoint or an imported model) about the captions of
                                               a finished Dataset: one Parquet file of scores per tar; without --metric SemanticUnderstanding
               checkpoint list RUN             the checkpoints of a run folder

@@ -94,6 +94,10 @@ final class ModelCommands {
         if (arguments.one("--llava").isPresent()) {
             usualTokenizer = path(arguments, "--llava");
             source = new Importer.Llava(usualTokenizer);
+        } else if (arguments.one("--language").isEmpty()) {
+            throw TrainerException.configuration(
+                    "import needs --llava DIR, or --language DIR with --vision DIR and --projector FILE, or --released FILE"
+                            + " with --language DIR and --vision DIR");
         } else {
             usualTokenizer = path(arguments, "--language");
             source = arguments.one("--released").isPresent()

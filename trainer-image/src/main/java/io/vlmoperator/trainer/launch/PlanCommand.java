@@ -137,7 +137,10 @@ final class PlanCommand {
         List<Resource> jobs = resources.stream()
                 .filter(resource -> resource.spec() instanceof TrainingSpec)
                 .filter(resource ->
-                        arguments.one("--only").map(resource.name()::equals).orElse(true))
+                        arguments
+                                .one("--only")
+                                .map(only -> only.equals(resource.name()) || only.equals(resource.key()))
+                                .orElse(true))
                 .toList();
         if (jobs.isEmpty()) {
             throw TrainerException.configuration(arguments
@@ -239,6 +242,9 @@ final class PlanCommand {
                 .count("--samples", 1_000_000_000_000L)
                 .orElseThrow(() -> TrainerException.configuration("schedule.stopAfter.epochs is " + stop.epochs()
                         + ", and how many samples the data has stands in no manifest: give --samples N"));
+        if (samples == 0) {
+            throw TrainerException.configuration("--samples is 0; a plan is for at least one");
+        }
         return samples * work.sampleTokens() * stop.epochs();
     }
 
