@@ -65,7 +65,8 @@ public final class ModelLoader {
             if (Files.isRegularFile(location.resolve(Export.MODEL))) {
                 return export(location);
             }
-            if (location.getFileName() != null && location.getFileName().toString().startsWith("step-")) {
+            if (location.getFileName() != null
+                    && location.getFileName().toString().startsWith("step-")) {
                 Path parent = location.toAbsolutePath().getParent();
                 Optional<RunFolder> run =
                         Optional.ofNullable(parent.getParent()).map(RunFolder::at);

@@ -136,11 +136,10 @@ final class PlanCommand {
     private Resource job() {
         List<Resource> jobs = resources.stream()
                 .filter(resource -> resource.spec() instanceof TrainingSpec)
-                .filter(resource ->
-                        arguments
-                                .one("--only")
-                                .map(only -> only.equals(resource.name()) || only.equals(resource.key()))
-                                .orElse(true))
+                .filter(resource -> arguments
+                        .one("--only")
+                        .map(only -> only.equals(resource.name()) || only.equals(resource.key()))
+                        .orElse(true))
                 .toList();
         if (jobs.isEmpty()) {
             throw TrainerException.configuration(arguments

@@ -68,6 +68,11 @@ final class RunCommand {
         List<Line> lines = new ArrayList<>();
         ExitCode code = ExitCode.Completed;
         for (Resource resource : order) {
+            if (stop.requested().isPresent()) {
+                code = ExitCode.Terminated;
+                err.println("Terminated: " + stop.requested().get().why() + "; run the same command to go on");
+                break;
+            }
             long start = System.nanoTime();
             out.println("== " + resource.kind() + " " + resource.name());
             Outcome outcome = stage(resource, freezer, locations, mounts, processes);
@@ -141,11 +146,12 @@ final class RunCommand {
             Torch.start().threads(threads);
         }
         try (Watchdog watchdog =
-                new Watchdog(Duration.ofSeconds(FrozenJobs.failure(job).activeDeadlineSeconds()), late -> {
-                    err.println(ExitCode.StepDeadlineExceeded + ": " + late);
-                    err.flush();
-                    Runtime.getRuntime().halt(ExitCode.StepDeadlineExceeded.code());
-                })) {
+                        new Watchdog(Duration.ofSeconds(FrozenJobs.failure(job).activeDeadlineSeconds()), late -> {
+                            err.println(ExitCode.StepDeadlineExceeded + ": " + late);
+                            err.flush();
+                            Runtime.getRuntime().halt(ExitCode.StepDeadlineExceeded.code());
+                        });
+                EndsAtOnce interrupted = job.kind() == Kind.Dataset ? new EndsAtOnce(stop, this::interrupted) : null) {
             return new Stage(
                             job,
                             locations,
@@ -160,6 +166,12 @@ final class RunCommand {
                             profiledSteps())
                     .end();
         }
+    }
+
+    private void interrupted(StopSignal.Request request) {
+        err.println("Terminated: " + request.why() + "; what is finished stays, run the same command to go on");
+        err.flush();
+        Runtime.getRuntime().halt(ExitCode.Terminated.code());
     }
 
     private static String output(Resource resource) {
