@@ -358,9 +358,8 @@ final class Fetcher implements AutoCloseable {
                     || a == 198 && (b == 18 || b == 19) // benchmarking
                     || a >= 240;
         }
-        return (a & 0xFE) == 0xFC // unique local
-                || a == 0x20 && b == 0x02 // 6to4 and
-                || a == 0 && b == 0x64 // NAT64 wrap an address of version 4
+        return (a & 0xE0) != 0x20 // all but global unicast: unique local ones, those that hold one of version 4
+                || a == 0x20 && b == 0x02 // 6to4 wraps an address of version 4
                 || a == 0x20 && b == 0x01 && bytes[2] == 0 && bytes[3] == 0; // so does Teredo
     }
 
