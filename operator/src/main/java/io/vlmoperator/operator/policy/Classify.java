@@ -55,13 +55,23 @@ public final class Classify {
         }
         var reason = reason(pod, exit);
         var word = end.flatMap(WorkerPod.End::lastWord);
-        var message = word.map(TerminationMessage::message)
-                .filter(text -> !text.isBlank())
-                .or(() -> end.map(WorkerPod.End::text).filter(text -> !text.isBlank()))
-                .orElseGet(() -> described(pod, exit));
+        var message = reason == Reason.OOMKilled
+                ? outOfMemory(pod)
+                : word.map(TerminationMessage::message)
+                        .filter(text -> !text.isBlank())
+                        .or(() -> end.map(WorkerPod.End::text).filter(text -> !text.isBlank()))
+                        .orElseGet(() -> described(pod, exit));
         var at = end.map(WorkerPod.End::finishedAt).orElse(pod.createdAt());
         var code = exit.map(OptionalInt::of).orElse(OptionalInt.empty());
         return Optional.of(new Evidence(new Cause(reason, message, code, pod.node(), word), weight(reason), at));
+    }
+
+    /** Who is killed so has no last words, and its log ends without a reason. */
+    private static String outOfMemory(WorkerPod pod) {
+        return "Worker " + pod.index() + " (" + pod.name()
+                + ") was killed because it used more memory than its limit; raise"
+                + " workers.resources.limits.memory, or in training use more workers, a lower batch.microSize or recompute:"
+                + " Full";
     }
 
     private static String described(WorkerPod pod, Optional<Integer> exit) {

@@ -101,7 +101,9 @@ class RestartPlanTest extends PlanCase {
         assertThat(world.pass().lastAttempt().orElseThrow().endedAt()).isNull();
         world.after(2)
                 .ends(1, State.Failed, ended(1, 0, 162, "Error", 9, null), ended(1, 1, 137, "OOMKilled", 8, null));
-        assertThat(world.pass().lastAttempt().orElseThrow().reason()).isEqualTo("OOMKilled");
+        var killed = world.pass();
+        assertThat(killed.lastAttempt().orElseThrow().reason()).isEqualTo("OOMKilled");
+        assertThat(killed.lastAttempt().orElseThrow().message()).contains("raise workers.resources.limits.memory");
         assertThat(world.subject.status().restarts().user()).isEqualTo(1);
     }
 

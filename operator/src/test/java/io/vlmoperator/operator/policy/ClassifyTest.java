@@ -79,7 +79,11 @@ class ClassifyTest {
 
     @Test
     void outOfMemoryIsToldByTheReasonNotTheCode() {
-        assertThat(of(ended(1, 0, 137, "OOMKilled", 1, null)).reason()).isEqualTo(Reason.OOMKilled);
+        var killed = of(ended(1, 0, 137, "OOMKilled", 1, null));
+        assertThat(killed.reason()).isEqualTo(Reason.OOMKilled);
+        assertThat(killed.message())
+                .startsWith("Worker 0 (")
+                .contains("used more memory than its limit; raise workers.resources.limits.memory");
         assertThat(of(ended(1, 0, 137, "Error", 1, null)).reason()).isEqualTo(Reason.Killed);
     }
 

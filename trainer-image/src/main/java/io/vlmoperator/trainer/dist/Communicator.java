@@ -61,6 +61,17 @@ public interface Communicator extends AutoCloseable {
         allGather(new byte[0]);
     }
 
+    /**
+     * Operations that begin from now on may take so many times the usual limit: while ranks start, and in the first step, some are late for
+     * good reasons. All ranks set it at the same places.
+     *
+     * @param factor 1 for the usual limit
+     */
+    default void patience(int factor) {}
+
+    /** Counts an operation that does not run here as one that this rank has asked for ({@link Whereabouts}). */
+    default void asked() {}
+
     /** What the started operations have cost so far. */
     default Traffic traffic() {
         return Traffic.NONE;

@@ -31,7 +31,8 @@ public final class NcclCommunicator implements Communicator {
     private final NcclLibrary library;
     private final ncclComm comm;
     private final CUstream_st stream;
-    private final Duration limit;
+    private final Duration usualLimit;
+    private volatile Duration limit;
     private final Thread watcher;
     private final Deque<Started> underWay = new ArrayDeque<>();
     private TrainerException failure;
@@ -45,6 +46,7 @@ public final class NcclCommunicator implements Communicator {
         this.library = library;
         this.comm = comm;
         this.stream = stream;
+        this.usualLimit = limit;
         this.limit = limit;
         watcher = Thread.ofPlatform().daemon().name("nccl").start(this::watch);
     }
@@ -196,6 +198,17 @@ public final class NcclCommunicator implements Communicator {
     }
 
     @Override
+    public void patience(int factor) {
+        limit = usualLimit.multipliedBy(factor);
+        control.patience(factor);
+    }
+
+    @Override
+    public void asked() {
+        control.asked();
+    }
+
+    @Override
     public synchronized Traffic traffic() {
         return new Traffic(bytes, nanos);
     }
@@ -213,16 +226,18 @@ public final class NcclCommunicator implements Communicator {
     private static final class Started {
         private final String what;
         private final long number;
+        private final Duration limit;
         private final long deadline;
         private final long bytes;
         private final CUevent_st begin;
         private final CUevent_st end;
         private boolean ended;
 
-        Started(String what, long number, long deadline, long bytes, CUevent_st begin, CUevent_st end) {
+        Started(String what, long number, Duration limit, long bytes, CUevent_st begin, CUevent_st end) {
             this.what = what;
             this.number = number;
-            this.deadline = deadline;
+            this.limit = limit;
+            this.deadline = System.nanoTime() + limit.toNanos();
             this.bytes = bytes;
             this.begin = begin;
             this.end = end;
@@ -233,6 +248,7 @@ public final class NcclCommunicator implements Communicator {
 
     private synchronized Pending start(String what, long sent, Buffer buffer, Runnable calls) {
         requireSound();
+        control.asked();
         number++;
         if (buffer.count() == 0) {
             return Pending.DONE;
@@ -247,7 +263,7 @@ public final class NcclCommunicator implements Communicator {
         library.groupEnd();
         takenUp(what);
         library.record(end, stream);
-        Started started = new Started(what, number, System.nanoTime() + limit.toNanos(), sent, begin, end);
+        Started started = new Started(what, number, limit, sent, begin, end);
         underWay.add(started);
         notifyAll();
         return () -> await(started);
@@ -334,7 +350,7 @@ public final class NcclCommunicator implements Communicator {
             Started late = underWay.getFirst();
             fail(
                     ExitCode.CollectiveTimeout,
-                    late.what + " number " + late.number + " did not end within " + limit.toSeconds() + " s");
+                    late.what + " number " + late.number + " did not end within " + late.limit.toSeconds() + " s");
         }
     }
 

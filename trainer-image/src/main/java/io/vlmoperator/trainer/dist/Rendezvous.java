@@ -2,6 +2,7 @@ package io.vlmoperator.trainer.dist;
 
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.trainer.TrainerException;
+import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
@@ -39,16 +40,30 @@ final class Rendezvous {
         this.deadline = System.nanoTime() + membership.connectLimit().toNanos();
     }
 
-    /** Connects the ring; the caller owns the wire. */
-    Wire connect() {
+    /**
+     * What the ranks are connected by.
+     *
+     * @param peers the connections on which they met, by rank: rank 0 has one to each of the others, they have one to rank 0; else null
+     */
+    record Joined(Wire wire, SocketChannel[] peers) {}
+
+    /** Connects the ring; the caller owns all connections. */
+    Joined connect() {
         int world = membership.world();
         int rank = membership.rank();
+        SocketChannel[] peers = new SocketChannel[world];
+        Wire wire = null;
         try (ServerSocketChannel listener = listen(membership.port() + rank)) {
             InetSocketAddress me = (InetSocketAddress) listener.getLocalAddress();
-            InetSocketAddress[] table = rank == 0 ? gather(listener, me) : announce(me);
-            return link(listener, table[(rank + 1) % world]);
+            InetSocketAddress[] table = rank == 0 ? gather(listener, me, peers) : announce(me, peers);
+            wire = link(listener, table[(rank + 1) % world]);
+            return new Joined(wire, peers);
         } catch (IOException e) {
             throw new TrainerException(ExitCode.PeerLost, "rank " + rank + " could not join: " + e.getMessage(), e);
+        } finally {
+            if (wire == null) {
+                RollCall.close(peers);
+            }
         }
     }
 
@@ -74,50 +89,47 @@ final class Rendezvous {
     }
 
     /** Rank 0: hears from all others, then tells them the table. */
-    private InetSocketAddress[] gather(ServerSocketChannel listener, InetSocketAddress me) throws IOException {
+    private InetSocketAddress[] gather(ServerSocketChannel listener, InetSocketAddress me, SocketChannel[] peers)
+            throws IOException {
         int world = membership.world();
         InetSocketAddress[] table = new InetSocketAddress[world];
-        Socket[] sockets = new Socket[world];
         table[0] = me;
-        try {
-            for (int known = 1; known < world; ) {
-                SocketChannel channel = accept(listener, () -> "ranks " + missing(table) + " have not joined");
-                Socket socket = channel.socket();
-                try {
-                    int rank = handshake.accept(socket);
-                    if (rank < 1 || table[rank] != null) {
-                        throw Handshake.refuse(socket, "rank " + rank + " is taken");
-                    }
-                    Handshake.letIn(socket);
-                    table[rank] = readAddress(new DataInputStream(socket.getInputStream()));
-                    sockets[rank] = socket;
-                    known++;
-                } catch (IOException | Handshake.RefusedException e) {
-                    channel.close();
+        for (int known = 1; known < world; ) {
+            SocketChannel channel = accept(listener, () -> "ranks " + missing(table) + " have not joined");
+            Socket socket = channel.socket();
+            try {
+                int rank = handshake.accept(socket);
+                if (rank < 1 || table[rank] != null) {
+                    throw Handshake.refuse(socket, "rank " + rank + " is taken");
                 }
-            }
-            for (int rank = 1; rank < world; rank++) {
-                DataOutputStream out = new DataOutputStream(sockets[rank].getOutputStream());
-                for (InetSocketAddress entry : table) {
-                    writeAddress(out, entry);
-                }
-                out.flush();
-            }
-            return table;
-        } finally {
-            for (Socket socket : sockets) {
-                if (socket != null) {
-                    socket.close();
-                }
+                Handshake.letIn(socket);
+                table[rank] = readAddress(new DataInputStream(socket.getInputStream()));
+                peers[rank] = channel;
+                known++;
+            } catch (IOException | Handshake.RefusedException e) {
+                channel.close();
             }
         }
+        for (int rank = 1; rank < world; rank++) {
+            // In one piece: of many small ones most would wait for the peer's acknowledgement.
+            ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+            DataOutputStream out = new DataOutputStream(bytes);
+            for (InetSocketAddress entry : table) {
+                writeAddress(out, entry);
+            }
+            peers[rank].socket().getOutputStream().write(bytes.toByteArray());
+        }
+        return table;
     }
 
     /** All others: tell rank 0 where they listen and read the table. */
-    private InetSocketAddress[] announce(InetSocketAddress me) throws IOException {
+    private InetSocketAddress[] announce(InetSocketAddress me, SocketChannel[] peers) throws IOException {
         IOException last = new UnknownHostException(membership.host());
         while (true) {
-            try (Socket socket = open(new InetSocketAddress(membership.host(), membership.port()))) {
+            SocketChannel channel = null;
+            try {
+                channel = open(new InetSocketAddress(membership.host(), membership.port()));
+                Socket socket = channel.socket();
                 // Rank 0 of the attempt before may still be there and refuse: the right one comes when it has gone.
                 socket.setSoTimeout((int) Math.clamp(millisLeft(), 1, Integer.MAX_VALUE));
                 handshake.connect(socket);
@@ -130,9 +142,14 @@ final class Rendezvous {
                 for (int i = 0; i < table.length; i++) {
                     table[i] = readAddress(in);
                 }
+                peers[0] = channel;
                 return table;
             } catch (IOException e) {
                 last = e;
+            } finally {
+                if (channel != null && peers[0] == null) {
+                    channel.close();
+                }
             }
             if (!pause()) {
                 throw new TrainerException(
@@ -253,16 +270,16 @@ final class Rendezvous {
         }
     }
 
-    private static Socket open(InetSocketAddress address) throws IOException {
+    private static SocketChannel open(InetSocketAddress address) throws IOException {
         if (address.isUnresolved()) {
             throw new UnknownHostException(address.getHostString() + " is not known (yet)");
         }
-        Socket socket = new Socket();
+        SocketChannel channel = SocketChannel.open();
         try {
-            socket.connect(address, SOCKET_LIMIT_MILLIS);
-            return socket;
+            channel.socket().connect(address, SOCKET_LIMIT_MILLIS);
+            return channel;
         } catch (IOException e) {
-            socket.close();
+            channel.close();
             throw e;
         }
     }

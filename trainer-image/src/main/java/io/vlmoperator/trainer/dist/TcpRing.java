@@ -3,6 +3,7 @@ package io.vlmoperator.trainer.dist;
 import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.op.DType;
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -39,6 +40,8 @@ public final class TcpRing implements Communicator {
 
     private final Membership membership;
     private final Wire wire;
+    private final Whereabouts whereabouts;
+    private final Optional<RollCall> rollCall;
     private final WorkQueue queue;
     private final Arena arena = Arena.ofShared();
     private final MemorySegment slice = arena.allocate(SLICE_BYTES, 64);
@@ -50,10 +53,15 @@ public final class TcpRing implements Communicator {
     private final AtomicBoolean closed = new AtomicBoolean();
     // Used by the queue's thread only.
     private long sequence;
+    private volatile Duration limit;
 
-    private TcpRing(Membership membership, Wire wire) {
+    /** Of connections that are there already. */
+    TcpRing(Membership membership, Wire wire, Whereabouts whereabouts, Optional<RollCall> rollCall) {
         this.membership = membership;
         this.wire = wire;
+        this.whereabouts = whereabouts;
+        this.rollCall = rollCall;
+        this.limit = membership.operationLimit();
         this.queue = new WorkQueue("ring-" + membership.rank());
     }
 
@@ -64,8 +72,25 @@ public final class TcpRing implements Communicator {
      * @param hostName value of {@code HOSTNAME}, used when there is no such address
      */
     public static TcpRing connect(Membership membership, Optional<String> podAddress, Optional<String> hostName) {
-        Wire wire = new Rendezvous(membership, Rendezvous.ownAddress(podAddress, hostName)).connect();
-        return new TcpRing(membership, wire);
+        return connect(membership, podAddress, hostName, new Whereabouts());
+    }
+
+    /**
+     * As {@link #connect(Membership, Optional, Optional)}.
+     *
+     * @param whereabouts of this rank, told to the others while the ring is open, and told of them
+     */
+    public static TcpRing connect(
+            Membership membership, Optional<String> podAddress, Optional<String> hostName, Whereabouts whereabouts) {
+        Rendezvous.Joined joined = new Rendezvous(membership, Rendezvous.ownAddress(podAddress, hostName)).connect();
+        try {
+            Optional<RollCall> rollCall =
+                    RollCall.start(whereabouts, membership.rank(), membership.world(), joined.peers());
+            return new TcpRing(membership, joined.wire(), whereabouts, rollCall);
+        } catch (IOException e) {
+            joined.wire().close();
+            throw new TrainerException(ExitCode.InternalError, "no selector for the other ranks: " + e.getMessage(), e);
+        }
     }
 
     @Override
@@ -105,6 +130,7 @@ public final class TcpRing implements Communicator {
     }
 
     private Pending start(Operation operation, Buffer buffer, Runnable work) {
+        whereabouts.asked();
         return queue.submit(() -> {
             long began = System.nanoTime();
             begin(operation, buffer.memory().byteSize());
@@ -170,7 +196,7 @@ public final class TcpRing implements Communicator {
             int first = Math.min(out.length, FRAME_BYTES - Integer.BYTES);
             sent.putInt(out.length).put(out, 0, first).clear();
             ByteBuffer came = ByteBuffer.allocate(FRAME_BYTES);
-            wire.exchange(sent, came, limit(), name(Operation.Messages));
+            wire.exchange(sent, came, limit, name(Operation.Messages));
             int incoming = came.getInt(0);
             if (incoming < 0 || incoming > MAX_MESSAGE_BYTES) {
                 throw disagree("a message of " + incoming + " bytes arrived");
@@ -182,7 +208,7 @@ public final class TcpRing implements Communicator {
                 wire.exchange(
                         ByteBuffer.wrap(out, first, out.length - first),
                         ByteBuffer.wrap(in, begun, incoming - begun),
-                        limit(),
+                        limit,
                         name(Operation.Messages));
             }
             all[Math.floorMod(rank() - hop - 1, world())] = in;
@@ -191,6 +217,7 @@ public final class TcpRing implements Communicator {
     }
 
     private <T> T await(Supplier<T> work) {
+        whereabouts.asked();
         Object[] result = new Object[1];
         queue.submit(() -> result[0] = work.get()).await();
         @SuppressWarnings("unchecked")
@@ -208,14 +235,21 @@ public final class TcpRing implements Communicator {
         if (closed.compareAndSet(false, true)) {
             // The wire first: an operation that waits for a peer ends by it.
             wire.close();
+            rollCall.ifPresent(RollCall::close);
             if (queue.close()) {
                 arena.close();
             }
         }
     }
 
-    private Duration limit() {
-        return membership.operationLimit();
+    @Override
+    public void patience(int factor) {
+        limit = membership.operationLimit().multipliedBy(factor);
+    }
+
+    @Override
+    public void asked() {
+        whereabouts.asked();
     }
 
     private String name(Operation operation) {
@@ -230,7 +264,7 @@ public final class TcpRing implements Communicator {
                 .putLong(bytes)
                 .flip();
         headerIn.clear();
-        wire.exchange(headerOut, headerIn, limit(), name(operation));
+        wire.exchange(headerOut, headerIn, limit, name(operation));
         headerIn.flip();
         headerOut.rewind();
         if (!headerIn.equals(headerOut)) {
@@ -266,7 +300,7 @@ public final class TcpRing implements Communicator {
     }
 
     private void exchange(MemorySegment out, MemorySegment in, Operation operation) {
-        wire.exchange(buffer(out), buffer(in), limit(), name(operation));
+        wire.exchange(buffer(out), buffer(in), limit, name(operation));
     }
 
     private static ByteBuffer buffer(MemorySegment segment) {

@@ -25,7 +25,7 @@ final class Ending {
             if (t instanceof TrainerException e) {
                 return e.code();
             }
-            if (t instanceof OutOfMemoryError || outOfNativeMemory(t)) {
+            if (OutOfMemory.is(t)) {
                 return ExitCode.DoesNotFit;
             }
             if (t instanceof FileSystemException || noSpace(t)) {
@@ -39,22 +39,13 @@ final class Ending {
         return t instanceof IOException && String.valueOf(t.getMessage()).contains("No space left");
     }
 
-    private static boolean outOfNativeMemory(Throwable t) {
-        String message = String.valueOf(t.getMessage());
-        return message.contains("DefaultCPUAllocator") || message.contains("not enough memory: you tried to allocate");
-    }
-
     /** One line for a person. */
     static String message(Throwable thrown) {
         ExitCode code = code(thrown);
         String text = switch (code) {
             case InternalError ->
                 "unexpected " + thrown.getClass().getSimpleName() + ": " + thrown.getMessage() + " at " + place(thrown);
-            case DoesNotFit ->
-                thrown instanceof TrainerException
-                        ? thrown.getMessage()
-                        : "out of memory: " + thrown.getMessage()
-                                + "; give the workers more memory or lower batch.microSize";
+            case DoesNotFit -> OutOfMemory.advice(thrown).orElseGet(thrown::getMessage);
             default -> thrown.getMessage();
         };
         boolean bare = thrown instanceof IOException && code != ExitCode.InternalError;

@@ -87,8 +87,7 @@ final class Worker {
                         Duration.ZERO,
                         () -> halt(ExitCode.Terminated, "ended by a signal; what is finished stays", index));
         }
-        Thread.setDefaultUncaughtExceptionHandler(
-                (thread, e) -> halt(Ending.code(e), Ending.message(e) + " (in " + thread.getName() + ")", index));
+        Thread.setDefaultUncaughtExceptionHandler((thread, e) -> halt(thread, e, index));
         Duration limit = stepLimit(job);
         try (Watchdog watchdog = new Watchdog(
                         startLimit(job),
@@ -114,13 +113,11 @@ final class Worker {
                     profiledSteps());
             return finish(stage.end());
         } catch (RuntimeException e) {
-            ExitCode code = Ending.code(e);
-            boolean waited = code == ExitCode.CollectiveTimeout || code == ExitCode.PeerLost;
-            return finish(words(code, waited ? situated(Ending.message(e)) : Ending.message(e), index));
+            return finish(words(Ending.code(e), Ending.message(e), index));
         }
     }
 
-    /** With where this worker is and when all were last heard of: who waited for whom, and at what. */
+    /** With where all workers are: who waited for whom, and at what. */
     private String situated(String message) {
         return message + facts.situation().map(here -> " (" + here + ")").orElse("");
     }
@@ -182,7 +179,22 @@ final class Worker {
     }
 
     private void halt(ExitCode code, String message, int index) {
-        Runtime.getRuntime().halt(finish(words(code, message, index)));
+        try {
+            finish(words(code, message, index));
+        } finally {
+            // Also where there is no memory left to say why.
+            Runtime.getRuntime().halt(code.code());
+        }
+    }
+
+    /** The end of a thread that nobody waits for. */
+    private void halt(Thread thread, Throwable e, int index) {
+        ExitCode code = Ending.code(e);
+        try {
+            halt(code, Ending.message(e) + " (in " + thread.getName() + ")", index);
+        } finally {
+            Runtime.getRuntime().halt(code.code());
+        }
     }
 
     private FrozenJob job() {
@@ -278,7 +290,8 @@ final class Worker {
         Communicator ring = TcpRing.connect(
                 membership,
                 Optional.ofNullable(environment.get("VLM_POD_ADDRESS")),
-                Optional.ofNullable(environment.get("HOSTNAME")));
+                Optional.ofNullable(environment.get("HOSTNAME")),
+                facts.whereabouts());
         // Between processors the ring itself adds up; between GPUs it only carries the host's messages.
         return Torch.start().device().isHost()
                 ? ring

@@ -12,6 +12,8 @@ import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.OptionalLong;
 
 /**
  * The part of libtorch's C interface that DJL lacks: empty tensors of any element type, data pointers, element types and devices. A DJL handle is an {@code at::Tensor*}, and so is an {@code AtenTensorHandle}.
@@ -79,13 +81,31 @@ final class Native {
 
     /** A new contiguous tensor with undefined content; returns its handle. */
     long empty(Device device, DType type, long[] shape) {
+        OptionalLong handle = tryEmpty(device, type, shape);
+        if (handle.isPresent()) {
+            return handle.getAsLong();
+        }
+        String what =
+                "a tensor of " + type + " " + Arrays.toString(shape) + " (libtorch's message is on standard error)";
+        if (device.isHost()) {
+            throw new TorchException("no memory of this machine is left for " + what);
+        }
+        // A GPU that has failed gives out nothing at all; the one element is never given back, the process ends.
+        OptionalLong one = tryEmpty(device, type, new long[] {1});
+        throw new TorchException(
+                one.isPresent()
+                        ? "no memory of the GPU is left for " + what
+                        : "the GPU refuses even one element, not only " + what);
+    }
+
+    private OptionalLong tryEmpty(Device device, DType type, long[] shape) {
         try (Arena local = Arena.ofConfined()) {
             MemorySegment sizes = local.allocateFrom(JAVA_LONG, shape.length == 0 ? new long[1] : shape);
             MemorySegment strides = strides(local, shape);
             MemorySegment result = local.allocate(JAVA_LONG);
-            check("empty", (int) emptyStrided.invokeExact(
-                    (long) shape.length, sizes, strides, type.code(), device.code(), device.index(), result));
-            return result.get(JAVA_LONG, 0);
+            int code = (int) emptyStrided.invokeExact(
+                    (long) shape.length, sizes, strides, type.code(), device.code(), device.index(), result);
+            return code == 0 ? OptionalLong.of(result.get(JAVA_LONG, 0)) : OptionalLong.empty();
         } catch (Throwable e) {
             throw unexpected("empty", e);
         }

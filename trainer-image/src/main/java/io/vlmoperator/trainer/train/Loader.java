@@ -1,6 +1,9 @@
 package io.vlmoperator.trainer.train;
 
+import io.vlmoperator.api.run.ExitCode;
+import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.model.Batch;
+import java.time.Duration;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Semaphore;
@@ -16,6 +19,7 @@ final class Loader implements AutoCloseable {
     private static final int HEAP_SHARE = 8;
 
     private static final int PERMIT_BYTES = 1024;
+    private static final int LOOK_MILLIS = 250;
 
     private sealed interface Item {
         record Ready(Batch batch, int permits) implements Item {}
@@ -30,6 +34,7 @@ final class Loader implements AutoCloseable {
     private final Semaphore memory;
     private final Thread thread;
     private long waitedNanos;
+    private volatile Duration limit = Duration.ofDays(365);
 
     /**
      * @param from first row of each global batch that is this rank's
@@ -93,12 +98,28 @@ final class Loader implements AutoCloseable {
         }
     }
 
-    /** The next micro-batch; waits for it. The step's deadline is the watchdog's. */
+    /** {@link #next(String)} of any micro-batch. */
     Batch next() {
+        return next("a micro-batch");
+    }
+
+    /** How long {@link #next} waits from now on; in the beginning for ever. */
+    void limit(Duration newLimit) {
+        limit = newLimit;
+    }
+
+    /**
+     * The next micro-batch; waits for it.
+     *
+     * @param place of the micro-batch, for messages
+     * @throws TrainerException StepDeadlineExceeded when it takes longer than the limit, and whatever the data's reader threw
+     */
+    Batch next(String place) {
         long start = System.nanoTime();
+        Duration patience = limit;
         try {
             while (true) {
-                Item item = queue.poll(1, TimeUnit.SECONDS);
+                Item item = queue.poll(LOOK_MILLIS, TimeUnit.MILLISECONDS);
                 if (item != null) {
                     waitedNanos += System.nanoTime() - start;
                     switch (item) {
@@ -110,6 +131,13 @@ final class Loader implements AutoCloseable {
                         case Item.Failed(Error e) -> throw e;
                         case Item.Failed(Throwable e) -> throw new IllegalStateException(e);
                     }
+                }
+                if (System.nanoTime() - start > patience.toNanos()) {
+                    throw new TrainerException(
+                            ExitCode.StepDeadlineExceeded,
+                            "waited " + patience.toSeconds() + " s for the data of " + place
+                                    + "; the storage that holds them is slow or hangs. Raise failure.stepDeadlineSeconds"
+                                    + " if that is as it should be");
                 }
                 if (!thread.isAlive() && queue.isEmpty()) {
                     throw new IllegalStateException("the loader has ended before the run");

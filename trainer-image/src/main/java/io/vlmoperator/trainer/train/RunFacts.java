@@ -1,7 +1,10 @@
 package io.vlmoperator.trainer.train;
 
+import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.api.status.Checkpoint;
 import io.vlmoperator.api.status.Export;
+import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.dist.Whereabouts;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -16,6 +19,8 @@ public final class RunFacts {
     private long completedAt = System.nanoTime();
     private String doing = "";
     private long doingSince = System.nanoTime();
+    private boolean told;
+    private final Whereabouts whereabouts = new Whereabouts();
     private long skippedSteps;
     private Optional<Long> resumedFrom = Optional.empty();
     private List<Checkpoint> checkpoints = List.of();
@@ -33,22 +38,56 @@ public final class RunFacts {
         completedAt = System.nanoTime();
     }
 
-    /** What this worker begins to do now, in words that go on "for 3.2 s". */
-    synchronized void doing(String what) {
-        doing = what;
-        doingSince = System.nanoTime();
+    /** Where this worker is, for the others, and where they are. */
+    public Whereabouts whereabouts() {
+        return whereabouts;
     }
 
-    /** Where this worker is, and when all were last heard of, for the report of one that waited in vain; empty before training. */
+    /**
+     * What this worker begins to do now, in words that go on "for 3.2 s".
+     *
+     * @return what it did before
+     */
+    synchronized String doing(String what) {
+        String before = doing;
+        doing = what;
+        doingSince = System.nanoTime();
+        whereabouts.begin(resumedFrom.isEmpty() ? 0 : step + 1, what);
+        return before;
+    }
+
+    /** The same failure with the {@link #situation} when somebody waited too long or in vain, once; any other as it is. */
+    synchronized TrainerException situated(TrainerException failure) {
+        boolean waited = failure.code() == ExitCode.CollectiveTimeout
+                || failure.code() == ExitCode.PeerLost
+                || failure.code() == ExitCode.StepDeadlineExceeded;
+        Optional<String> here = situation();
+        if (!waited || told || here.isEmpty()) {
+            return failure;
+        }
+        told = true;
+        return new TrainerException(failure.code(), failure.getMessage() + " (" + here.get() + ")", failure);
+    }
+
+    /**
+     * Where this worker is, when all had last finished a step, who is waited for and where every rank was last heard of, for the report of one
+     * that waited in vain; empty before it has begun anything.
+     */
     public synchronized Optional<String> situation() {
-        if (resumedFrom.isEmpty() || doing.isEmpty()) {
+        if (doing.isEmpty()) {
             return Optional.empty();
+        }
+        String others = whereabouts.report();
+        others = others.isEmpty() ? "" : "; " + others;
+        if (resumedFrom.isEmpty()) {
+            return Optional.of(
+                    "this worker is " + doing + " for " + seconds(doingSince) + ", before any step" + others);
         }
         String here = "this worker is in step " + (step + 1) + ", " + doing + " for " + seconds(doingSince);
         String all = step > resumedFrom.get()
                 ? "; all workers finished step " + step + " " + seconds(completedAt) + " ago"
                 : "; no worker has finished a step of this attempt";
-        return Optional.of(here + all);
+        return Optional.of(here + all + others);
     }
 
     /** What is lost if the process ends now, as far as this worker knows: rank 0 lists the checkpoints. Empty before training. */

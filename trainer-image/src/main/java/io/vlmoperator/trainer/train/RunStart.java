@@ -59,6 +59,7 @@ final class RunStart {
      */
     Start find() throws IOException {
         byte[] told = new byte[0];
+        context.facts().doing(leads() ? "checking the checkpoints" : "waiting for rank 0 to choose a checkpoint");
         if (leads()) {
             Verifier.Newest newest = Verifier.newestWhole(run);
             if (newest.checkpoint().isPresent()) {

@@ -1,11 +1,13 @@
 package io.vlmoperator.trainer.train;
 
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 /** The thread that writes checkpoints while training goes on; it does one thing at a time. */
 final class SaveThread implements AutoCloseable {
@@ -34,6 +36,18 @@ final class SaveThread implements AutoCloseable {
                 default -> throw e;
             }
         }
+    }
+
+    /** As {@link #get(Future)}; empty when there is none within the time. */
+    static <T> Optional<T> get(Future<T> task, long millis) throws Exception {
+        try {
+            task.get(millis, TimeUnit.MILLISECONDS);
+        } catch (TimeoutException e) {
+            return Optional.empty();
+        } catch (ExecutionException e) {
+            // Thrown below.
+        }
+        return Optional.of(get(task));
     }
 
     /** Interrupts what is still written: half a checkpoint is of no use. */

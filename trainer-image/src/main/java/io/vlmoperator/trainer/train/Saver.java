@@ -21,6 +21,7 @@ import io.vlmoperator.trainer.model.VisionLanguageModel;
 import io.vlmoperator.trainer.op.Scope;
 import io.vlmoperator.trainer.op.Torch;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -49,6 +50,8 @@ final class Saver implements AutoCloseable {
     private static final Duration PINS_LAST = Duration.ofMinutes(10);
 
     private static final int MAX_LISTED = 10;
+    private static final long LOOK_MILLIS = 250;
+    private static final long BACKSTOP_SHARE = 50;
     private static final int MAX_MESSAGE = 1000;
 
     private final FrozenJob job;
@@ -75,6 +78,8 @@ final class Saver implements AutoCloseable {
     private Optional<Flight> flight = Optional.empty();
     private long saved;
     private long lastMillis;
+    /** What the other thread is at. */
+    private volatile String writing = "";
 
     /**
      * @param fence of rank 0; empty on the others
@@ -95,7 +100,7 @@ final class Saver implements AutoCloseable {
         this.job = context.job();
         this.run = run;
         this.fence = fence;
-        this.writer = new CheckpointWriter(run, job.attempt(), context.faults());
+        this.writer = new CheckpointWriter(run, job.attempt(), this::before);
         this.communicator = context.communicator();
         this.watchdog = context.watchdog();
         this.limit = limit;
@@ -111,6 +116,11 @@ final class Saver implements AutoCloseable {
         this.frozen = fence.isPresent()
                 ? CheckpointWriter.Frozen.of(model.weights(), views)
                 : new CheckpointWriter.Frozen(List.of(), List.of());
+    }
+
+    private void before(String call, Path path) throws IOException {
+        writing = call + " " + path.getFileName();
+        faults.before(call, path);
     }
 
     /** A save between its copy and its manifest. */
@@ -204,6 +214,7 @@ final class Saver implements AutoCloseable {
         long start = System.nanoTime();
         finish();
         watchdog.begin("saving step " + step, limit);
+        facts.doing("copying the state of step " + step);
         staging.take(state);
         Flight next = new Flight(step, tokens, loss, guarded);
         Callable<Manifest.FileEntry> part =
@@ -234,25 +245,39 @@ final class Saver implements AutoCloseable {
             return false;
         }
         Flight current = flight.get();
-        if (System.nanoTime() - current.began > limit.toNanos()) {
-            throw new TrainerException(
-                    ExitCode.StepDeadlineExceeded,
-                    "saving step " + current.step + " in " + run.path() + " took more than " + limit.toSeconds()
-                            + " s; the storage is slow or hangs. Raise failure.stepDeadlineSeconds if that is as it should be");
+        if (late(current)) {
+            throw tooLong(current);
         }
         return advance(current, false);
+    }
+
+    private boolean late(Flight current) {
+        return System.nanoTime() - current.began > limit.toNanos();
+    }
+
+    private TrainerException tooLong(Flight current) {
+        return new TrainerException(
+                ExitCode.StepDeadlineExceeded,
+                "saving step " + current.step + " in " + run.path() + " took more than " + limit.toSeconds()
+                        + " s, at '"
+                        + writing
+                        + "'; the storage is slow or hangs. Raise failure.stepDeadlineSeconds if that is as it"
+                        + " should be");
     }
 
     /**
      * Waits until the save in flight is complete.
      *
      * @return whether there was one
+     * @throws TrainerException as {@link #edge}
      */
     boolean finish() {
         if (flight.isEmpty()) {
             return false;
         }
-        watchdog.begin("waiting for the save of step " + flight.get().step, limit);
+        // It ends by itself at its limit; the watchdog is for the case that it does not.
+        watchdog.begin(
+                "waiting for the save of step " + flight.get().step, limit.plus(limit.dividedBy(BACKSTOP_SHARE)));
         while (flight.isPresent()) {
             advance(flight.get(), true);
         }
@@ -269,6 +294,9 @@ final class Saver implements AutoCloseable {
             failure = Optional.of(meaning(e, current.step));
             String message = String.valueOf(failure.get().getMessage());
             own = new Word(null, null, message.substring(0, Math.min(message.length(), MAX_MESSAGE)));
+        }
+        if (failure.isEmpty()) {
+            facts.doing("hearing how far the others are with the save of step " + current.step);
         }
         List<Word> words = gather(own, failure);
         if (failure.isPresent()) {
@@ -298,16 +326,33 @@ final class Saver implements AutoCloseable {
         return false;
     }
 
-    private static Word word(Flight current, boolean wait) throws Exception {
+    private Word word(Flight current, boolean wait) throws Exception {
         if (!current.publishing) {
             Future<Manifest.FileEntry> part = current.part.orElseThrow();
-            return wait || part.isDone() ? new Word(SaveThread.get(part), null, null) : Word.NOT_YET;
+            return wait || part.isDone() ? new Word(await(current, part), null, null) : Word.NOT_YET;
         }
         if (current.manifest.isEmpty() || !wait && !current.manifest.get().isDone()) {
             return Word.NOT_YET;
         }
-        SaveThread.get(current.manifest.get());
+        await(current, current.manifest.get());
         return new Word(null, true, null);
+    }
+
+    private <T> T await(Flight current, Future<T> task) throws Exception {
+        String at = "";
+        while (true) {
+            if (!at.equals(writing)) {
+                at = writing;
+                facts.doing("saving step " + current.step + ", at '" + at + "'");
+            }
+            Optional<T> result = SaveThread.get(task, LOOK_MILLIS);
+            if (result.isPresent()) {
+                return result.get();
+            }
+            if (late(current)) {
+                throw tooLong(current);
+            }
+        }
     }
 
     private List<Word> gather(Word own, Optional<Throwable> failure) {
@@ -406,7 +451,7 @@ final class Saver implements AutoCloseable {
             return;
         }
         Set<Long> keep = Retention.keep(losses(), rule(), progress.pins());
-        for (long deleted : Retention.prune(run, owner, keep, faults)) {
+        for (long deleted : Retention.prune(run, owner, keep, this::before)) {
             known.remove(deleted);
         }
         publishFacts();

@@ -28,6 +28,7 @@ import java.util.List;
  */
 final class ShardedOptimizer implements AutoCloseable {
     private final Communicator communicator;
+    private final RunFacts facts;
     private final Weights weights;
     private final Buckets buckets;
     private final Scope scope;
@@ -52,6 +53,7 @@ final class ShardedOptimizer implements AutoCloseable {
      *
      * @param stages of the model
      * @param small elements up to which buckets are joined
+     * @param facts is told what this rank waits for
      * @param scope owns the state; must outlive this
      */
     ShardedOptimizer(
@@ -60,8 +62,10 @@ final class ShardedOptimizer implements AutoCloseable {
             long small,
             Communicator communicator,
             FusedAdamW.Settings settings,
+            RunFacts facts,
             Scope scope) {
         this.communicator = communicator;
+        this.facts = facts;
         this.weights = weights;
         this.scope = scope;
         buckets = Buckets.of(stages, small);
@@ -138,7 +142,7 @@ final class ShardedOptimizer implements AutoCloseable {
     /** Waits for all weights that the stage reads, and those of the stages before it. */
     private void arrived(int stage) {
         while (arrivedTo < arriving.length && buckets.all().get(arrivedTo).firstStage() <= stage) {
-            await(arriving[arrivedTo]);
+            await(arriving[arrivedTo], "the all-gather of bucket ", arrivedTo);
             arrivedTo++;
         }
     }
@@ -159,9 +163,15 @@ final class ShardedOptimizer implements AutoCloseable {
                 .slice(bucket.range().from(), bucket.range().to());
     }
 
-    private void await(Communicator.Pending pending) {
+    private void await(Communicator.Pending pending, String what, int bucket) {
+        if (communicator.world() == 1) {
+            pending.await();
+            return;
+        }
         long start = System.nanoTime();
+        String before = facts.doing("waiting for " + what + (bucket + 1) + " of " + arriving.length);
         pending.await();
+        facts.doing(before);
         waitedNanos += System.nanoTime() - start;
     }
 
@@ -172,7 +182,10 @@ final class ShardedOptimizer implements AutoCloseable {
      */
     Tensor reduced() {
         reduceFrom(0);
-        reducing.forEach(this::await);
+        for (int i = 0; i < reducing.size(); i++) {
+            // The last bucket's gradients are complete first.
+            await(reducing.get(i), "the reduce-scatter of bucket ", arriving.length - 1 - i);
+        }
         reducing.clear();
         // Operations end in the order of their calls: what was sent before has arrived.
         arrivedTo = arriving.length;

@@ -127,7 +127,7 @@ final class Step {
         for (int i = 0; i < microBatches && !totals.stop(); i++) {
             String place = "micro-batch " + (i + 1) + " of " + microBatches;
             facts.doing("waiting for the data of " + place);
-            Batch batch = loader.next();
+            Batch batch = loader.next(place);
             facts.doing("computing " + place);
             double scale = byTokens ? 1 : 1.0 / Math.max(1, batch.targets());
             lossSums.add(model.accumulate(batch, scale, keep, optimizer.passage(i == microBatches - 1), scope));

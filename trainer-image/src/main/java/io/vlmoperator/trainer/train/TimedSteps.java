@@ -78,6 +78,7 @@ public final class TimedSteps {
                             Buckets.SMALL,
                             communicator,
                             new FusedAdamW.Settings(0.9, 0.999, 1e-8, 0.01),
+                            new RunFacts(),
                             scope);
                     Loader loader = new Loader(new Text(global), share, 0, warmUp + steps)) {
                 Guard guard = new Guard(Failure.DEFAULT, Optional.empty());

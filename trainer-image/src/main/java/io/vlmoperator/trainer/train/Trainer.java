@@ -49,6 +49,13 @@ public final class Trainer {
 
     private static final long MIN_GRACE_MILLIS = 1000;
 
+    /** The first step, a rewind and the export may take so many times the limit: they read or compile what others don't. */
+    private static final int SLOW_FACTOR = 2;
+
+    // Of stepDeadlineSeconds: data end first, at the worker that lacks them; then a collective (3/4), then a save or step.
+    private static final long DATA_MILLIS_PER_SECOND = 600;
+    private static final long STEP_MILLIS_PER_SECOND = 950;
+
     /** Opens the training data of a job. */
     @FunctionalInterface
     public interface Data {
@@ -86,6 +93,7 @@ public final class Trainer {
     private final Communicator communicator;
     private final RunFolder run;
     private final Duration stepLimit;
+    private final Duration dataLimit;
 
     /** A run of the context's job. */
     public Trainer(Context context) {
@@ -94,8 +102,8 @@ public final class Trainer {
         this.spec = SpecDigest.training(job);
         this.communicator = context.communicator();
         this.run = RunFolder.at(context.locations().resolve(spec.output().location()));
-        // A little before the operator loses patience, so that the reason is known.
-        this.stepLimit = Duration.ofMillis(spec.failure().stepDeadlineSeconds() * 950L);
+        this.stepLimit = Duration.ofMillis(spec.failure().stepDeadlineSeconds() * STEP_MILLIS_PER_SECOND);
+        this.dataLimit = Duration.ofMillis(spec.failure().stepDeadlineSeconds() * DATA_MILLIS_PER_SECOND);
     }
 
     private boolean leads() {
@@ -108,6 +116,18 @@ public final class Trainer {
      * @throws TrainerException with every exit code of the contract
      */
     public void run() {
+        try {
+            train();
+        } catch (TrainerException e) {
+            throw context.facts().situated(e);
+        }
+    }
+
+    private void train() {
+        // Rank 0 reads all of a checkpoint to choose it, all read the model: what counts is the start's deadline.
+        communicator.patience(SLOW_FACTOR
+                + spec.failure().startupDeadlineSeconds() / spec.failure().stepDeadlineSeconds());
+        context.facts().doing("opening the run folder");
         boolean exact = spec.determinism() == Determinism.Exact;
         Torch.start().exact(exact);
         try (Scope scope = Scope.open()) {
@@ -125,8 +145,11 @@ public final class Trainer {
                             run.acquire(job.attempt(), job.uid(), Instant.now().toString()))
                     : Optional.empty();
             RunStart.Start start = begin.find();
+            context.facts()
+                    .doing(start.step() > 0 ? "reading the checkpoint of step " + start.step() : "reading the model");
             ModelBuilder.Built built = build(start, scope);
             VisionLanguageModel model = built.model();
+            context.facts().doing("opening the training data");
             Tokenizer tokenizer = Tokenizer.load(built.tokenizer().getParent());
             try (tokenizer;
                     RowSource rows = context.data().open(job, model.config(), tokenizer)) {
@@ -149,11 +172,13 @@ public final class Trainer {
                     try (Saver saver = new Saver(context, run, fence, model, own, tokenizerFile, stepLimit, scope)) {
                         saver.resume(start.step());
                         context.facts().resumed(start.step());
+                        context.facts().doing("getting ready for the first step");
                         Guard guard = new Guard(spec.failure(), guarded);
                         loop(model, optimizer, rows, saver, fence, start.step(), tokens, guard);
                         savedStep = saver.savedStep();
                     }
                     optimizer.settle();
+                    context.facts().doing(leads() ? "exporting the model" : "waiting for rank 0 to export the model");
                     if (fence.isPresent()) {
                         fence.get().check();
                         export(model, tokenizerFile, savedStep);
@@ -204,6 +229,7 @@ public final class Trainer {
                         spec.optimizer().beta2(),
                         spec.optimizer().epsilon(),
                         spec.optimizer().weightDecay()),
+                context.facts(),
                 scope);
     }
 
@@ -277,61 +303,83 @@ public final class Trainer {
                 StepLog stepLog = new StepLog(context, run, fence, resumed, steps);
                 StepProfile profile = new StepProfile(
                         context.profiledSteps(), resumed, steps, communicator.rank(), run.path(), this::log)) {
-            for (long number = resumed; number < steps; number++) {
-                // The first step warms everything up.
-                context.watchdog()
-                        .begin("step " + (number + 1), number == resumed ? stepLimit.multipliedBy(2) : stepLimit);
-                boolean save = command();
-                double learningRate = spec.optimizer().learningRate() * rate.factor(number);
-                profile.begin(number + 1);
-                long began = System.nanoTime();
-                Step.Result result = step.run(loader, share.count(), flops, number, learningRate, save, guard);
-                if (result.stopped()) {
-                    stop(saver, number, tokens, stepLog.lastLoss(), guard);
-                }
-                OptionalLong rewoundTo = OptionalLong.empty();
-                switch (result.verdict()) {
-                    case Guard.Verdict.Update update -> {
-                        tokens += result.totals().tokens();
-                        update.spike().ifPresent(this::warn);
+            try {
+                for (long number = resumed; number < steps; number++) {
+                    patience(number == resumed ? SLOW_FACTOR : 1, loader);
+                    context.watchdog()
+                            .begin(
+                                    "step " + (number + 1),
+                                    number == resumed ? stepLimit.multipliedBy(SLOW_FACTOR) : stepLimit);
+                    boolean save = command();
+                    double learningRate = spec.optimizer().learningRate() * rate.factor(number);
+                    profile.begin(number + 1);
+                    long began = System.nanoTime();
+                    Step.Result result = step.run(loader, share.count(), flops, number, learningRate, save, guard);
+                    if (result.stopped()) {
+                        stop(saver, number, tokens, stepLog.lastLoss(), guard);
                     }
-                    case Guard.Verdict.Skip skip -> warn(skip.why());
-                    case Guard.Verdict.Rewind rewind -> {
-                        saver.finish();
-                        long back = saver.savedStep();
-                        context.watchdog().begin("rewinding to step " + back, stepLimit.multipliedBy(2));
-                        tokens = Rewinding.to(back, run, model, optimizer, guard, number + 1, rewind.what());
-                        warn(rewind.what() + "; rewound to step " + back + ", the batches of steps " + (back + 1)
-                                + " to " + (number + 1) + " are left out");
-                        rewoundTo = OptionalLong.of(back);
+                    OptionalLong rewoundTo = OptionalLong.empty();
+                    switch (result.verdict()) {
+                        case Guard.Verdict.Update update -> {
+                            tokens += result.totals().tokens();
+                            update.spike().ifPresent(this::warn);
+                        }
+                        case Guard.Verdict.Skip skip -> warn(skip.why());
+                        case Guard.Verdict.Rewind rewind -> {
+                            saver.finish();
+                            long back = saver.savedStep();
+                            context.watchdog().begin("rewinding to step " + back, stepLimit.multipliedBy(SLOW_FACTOR));
+                            patience(SLOW_FACTOR, loader);
+                            context.facts().doing("rewinding to step " + back);
+                            tokens = Rewinding.to(back, run, model, optimizer, guard, number + 1, rewind.what());
+                            warn(rewind.what() + "; rewound to step " + back + ", the batches of steps " + (back + 1)
+                                    + " to " + (number + 1) + " are left out");
+                            rewoundTo = OptionalLong.of(back);
+                        }
                     }
+                    context.facts().skipped(guard.skippedSteps());
+                    long nanos = System.nanoTime() - began;
+                    profile.end(number + 1, began, nanos);
+                    double seconds = nanos / 1e9;
+                    context.facts().completed(number + 1);
+                    StepRecord record = stepLog.record(
+                            number + 1,
+                            result,
+                            rewoundTo,
+                            learningRate,
+                            tokens,
+                            seconds,
+                            peak,
+                            loader.takeWaited() / 1e9);
+                    context.facts().doing("looking after the checkpoint");
+                    boolean complete = saver.edge();
+                    boolean last = number + 1 == steps;
+                    if (last
+                            || result.totals().save()
+                            || (number + 1) % spec.checkpoints().everySteps() == 0) {
+                        complete |= saver.inFlight().isPresent();
+                        saver.save(number + 1, tokens, result.loss(), guard.state());
+                    }
+                    if (last) {
+                        complete |= saver.finish();
+                    }
+                    report(record, complete || record.skipped() != null);
                 }
-                context.facts().skipped(guard.skippedSteps());
-                long nanos = System.nanoTime() - began;
-                profile.end(number + 1, began, nanos);
-                double seconds = nanos / 1e9;
-                context.facts().completed(number + 1);
-                StepRecord record = stepLog.record(
-                        number + 1, result, rewoundTo, learningRate, tokens, seconds, peak, loader.takeWaited() / 1e9);
-                context.facts().doing("looking after the checkpoint");
-                boolean complete = saver.edge();
-                boolean last = number + 1 == steps;
-                if (last
-                        || result.totals().save()
-                        || (number + 1) % spec.checkpoints().everySteps() == 0) {
-                    complete |= saver.inFlight().isPresent();
-                    saver.save(number + 1, tokens, result.loss(), guard.state());
-                }
-                if (last) {
-                    complete |= saver.finish();
-                }
-                report(record, complete || record.skipped() != null);
+            } catch (TrainerException e) {
+                // Before anything is closed: then the others are where they were.
+                throw context.facts().situated(e);
             }
         } catch (TrainerException e) {
             keepWhatIsWritten(saver, e);
             throw e;
         }
-        context.watchdog().begin("the export", stepLimit.multipliedBy(2));
+        communicator.patience(SLOW_FACTOR);
+        context.watchdog().begin("the export", stepLimit.multipliedBy(SLOW_FACTOR));
+    }
+
+    private void patience(int factor, Loader loader) {
+        communicator.patience(factor);
+        loader.limit(dataLimit.multipliedBy(factor));
     }
 
     private void warn(String line) {

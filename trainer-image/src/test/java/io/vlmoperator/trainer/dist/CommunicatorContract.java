@@ -402,7 +402,7 @@ abstract class CommunicatorContract {
     }
 
     /** A port below the range that systems hand out, free together with the next ones. */
-    private int freePorts() {
+    static int freePorts() {
         for (int candidate = 21_000 + (int) (System.nanoTime() % 600) * 16; candidate < 32_000; candidate += 16) {
             boolean free = true;
             for (int p = candidate; p < candidate + 8 && free; p++) {

@@ -9,6 +9,7 @@ import io.vlmoperator.api.run.PodEnvironment;
 import io.vlmoperator.api.run.TerminationMessage;
 import io.vlmoperator.trainer.Json;
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.checkpoint.RunFolder;
 import io.vlmoperator.trainer.dist.PeerSecret;
 import io.vlmoperator.trainer.launch.ManifestFiles.Resource;
 import io.vlmoperator.trainer.op.Device;
@@ -31,6 +32,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
@@ -188,6 +190,56 @@ class LocalRanksTest {
         assertThat(words.reason()).as("%s", log).isEqualTo(ExitCode.Killed.name());
         assertThat(words.message()).contains("worker 1 ended with code 137");
         assertThat(children()).isSubsetOf(before);
+    }
+
+    @Test
+    void aWorkerWhoseJavaHeapIsTooSmallSaysSo() throws Exception {
+        FrozenJob one = job(3, 0);
+        Path file = folder.resolve("job.json");
+        // Rows of 16 images of 480 x 480 take 44 MB as FLOAT32.
+        Files.writeString(
+                file,
+                new String(Json.bytes(one), StandardCharsets.UTF_8)
+                        .replace("\"processesPerNode\":2", "\"processesPerNode\":1")
+                        .replace("\"imageSize\":16", "\"imageSize\":480")
+                        .replace("\"patchSize\":8", "\"patchSize\":240")
+                        .replace("\"globalSize\":4", "\"globalSize\":16")
+                        .replace("\"microSize\":2", "\"microSize\":16"));
+        Path root = Files.createDirectories(folder.resolve("mnt"));
+        Files.createSymbolicLink(root.resolve("c"), folder.resolve("claim"));
+        Path words = folder.resolve("words.json");
+        ProcessBuilder builder = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin/java").toString(),
+                        "-XX:+UseSerialGC",
+                        "-XX:TieredStopAtLevel=1",
+                        "-Xmx40m",
+                        "--enable-native-access=ALL-UNNAMED",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        Main.class.getName(),
+                        "worker")
+                .redirectErrorStream(true)
+                .redirectOutput(folder.resolve("out.txt").toFile());
+        builder.environment().put(PodEnvironment.JOB_FILE, file.toString());
+        builder.environment().put(PodEnvironment.MOUNT_ROOT, root.toString());
+        builder.environment().put(PodEnvironment.TERMINATION_LOG, words.toString());
+        Process process = builder.start();
+        try {
+            assertThat(process.waitFor(600, TimeUnit.SECONDS)).isTrue();
+        } finally {
+            process.destroyForcibly();
+        }
+        String out = Files.readString(folder.resolve("out.txt"));
+        assertThat(process.exitValue()).as(out).isEqualTo(ExitCode.DoesNotFit.code());
+        TerminationMessage last = Ending.read(words);
+        assertThat(last.reason()).isEqualTo(ExitCode.DoesNotFit.name());
+        assertThat(last.message())
+                .startsWith("out of memory in the Java heap, which may have ")
+                .contains("raise it by the variable TRAINER_HEAP in workers.env")
+                .contains("workers.resources.limits.memory");
+        assertThat(RunFolder.at(folder.resolve("claim/3")).complete())
+                .as("checkpoints")
+                .isEmpty();
     }
 
     private static Set<Long> children() {

@@ -1,12 +1,18 @@
 package io.vlmoperator.trainer.launch;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowable;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.api.run.TerminationMessage;
 import io.vlmoperator.api.status.BenchmarkResult;
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.op.DType;
+import io.vlmoperator.trainer.op.Scope;
+import io.vlmoperator.trainer.op.Tensor;
+import io.vlmoperator.trainer.op.TorchException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -265,10 +271,43 @@ class MainTest {
         assertThat(Ending.code(new IllegalStateException("[enforce fail] DefaultCPUAllocator: can't allocate memory"))
                         .code())
                 .isEqualTo(67);
+        assertThat(Ending.message(new IllegalStateException(new OutOfMemoryError("Java heap space"))))
+                .contains("Java heap, which may have", "Java heap space; raise it by the variable TRAINER_HEAP");
+        TorchException onGpu = new TorchException(
+                "operator linear(): RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB. " + "x".repeat(2000));
+        assertThat(Ending.code(onGpu).code()).isEqualTo(67);
+        assertThat(Ending.message(onGpu))
+                .contains("out of the GPU's memory: ", "Tried to allocate 2.00 GiB")
+                .endsWith("use more or larger GPUs");
         assertThat(Ending.code(new java.nio.file.NoSuchFileException("x")).code())
                 .isEqualTo(66);
         assertThat(Ending.code(new NullPointerException("x")).code()).isEqualTo(70);
         assertThat(Ending.message(new NullPointerException("two\nlines"))).contains("two lines at MainTest.java:");
+    }
+
+    /** More than any address space holds: nothing of the machine is used up. */
+    @Test
+    void memoryThatLibtorchCannotHaveIsNamed() {
+        try (Scope scope = Scope.open()) {
+            for (Runnable wish :
+                    java.util.List.<Runnable>of(() -> scope.zeros(DType.FLOAT32, 1L << 50), () -> huge(scope))) {
+                Throwable failure = catchThrowable(wish::run);
+                assertThat(failure).isNotNull();
+                assertThat(Ending.code(failure)).as("%s", failure).isEqualTo(ExitCode.DoesNotFit);
+                assertThat(Ending.message(failure))
+                        .startsWith("out of memory: ")
+                        .endsWith(
+                                "raise workers.resources.limits.memory, lower batch.microSize, choose recompute: Full, or"
+                                        + " use more workers");
+            }
+        }
+    }
+
+    /** An operator's result. */
+    private static void huge(Scope scope) {
+        Tensor column = scope.zeros(DType.FLOAT32, 1L << 24, 1);
+        Tensor wide = scope.ops().linear(column, column);
+        wide.close();
     }
 
     @Test

@@ -170,7 +170,8 @@ class AsynchronousSaveTest {
         TinyRun run = tiny("late", 1);
         run.steps = 100_000;
         run.everySteps = 50_000;
-        run.stepDeadlineSeconds = 1;
+        run.stepDeadlineSeconds = 10;
+        run.stepMillis = 100;
         run.faults = (call, path) -> {
             if (call.equals("force") && path.toString().contains("rank-")) {
                 until(() -> false);

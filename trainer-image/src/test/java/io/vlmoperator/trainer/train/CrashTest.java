@@ -14,7 +14,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -26,6 +32,7 @@ import org.junit.jupiter.api.io.TempDir;
  */
 @Timeout(900)
 class CrashTest {
+    private static final int HANG_DEADLINE_SECONDS = 12;
     private static final String SAVE = "step-%09d".formatted(3);
 
     @TempDir
@@ -148,6 +155,65 @@ class CrashTest {
             again.train();
             assertThat(again.losses()).as(where).isEqualTo(straight.losses());
             assertThat(again.weights()).as(where).isEqualTo(straight.weights());
+        }
+    }
+
+    /** One call of each kind that does not return: the attempt ends by itself and says where it hung, the next one goes on. */
+    @Test
+    void aSaveThatHangsEndsAtItsLimitAndTheRunComesBackToTheSameWeights() throws Exception {
+        Third all = new Third();
+        TinyRun straight = tiny("straight", 1);
+        straight.faults = all::sees;
+        straight.train();
+        Set<String> kinds = new HashSet<>();
+        CountDownLatch never = new CountDownLatch(1);
+        List<Callable<Void>> tries = new ArrayList<>();
+        for (int k = 0; k < all.calls.size(); k++) {
+            String call = all.calls.get(k);
+            if (!kinds.add(call.substring(0, call.lastIndexOf(' ')))) {
+                continue;
+            }
+            String name = "hangs-" + k;
+            int hanging = k;
+            boolean published = all.calls.subList(0, k).stream().anyMatch(c -> c.startsWith("publish"));
+            tries.add(() -> {
+                TinyRun broken = tiny(name, 1);
+                broken.stepDeadlineSeconds = HANG_DEADLINE_SECONDS;
+                Third seen = new Third();
+                broken.faults = (what, path) -> {
+                    if (seen.sees(what, path) && seen.calls.size() == hanging + 1) {
+                        try {
+                            never.await();
+                        } catch (InterruptedException e) {
+                            throw new IOException("interrupted", e);
+                        }
+                    }
+                };
+                assertThatThrownBy(broken::train)
+                        .as(call)
+                        .isInstanceOfSatisfying(
+                                TrainerException.class,
+                                e -> assertThat(e.code()).isEqualTo(ExitCode.StepDeadlineExceeded))
+                        .hasMessageContaining("saving step 3 in ")
+                        .hasMessageContaining("at '" + call + "'");
+                assertThat(Verifier.newestWhole(RunFolder.at(broken.run()))
+                                .checkpoint()
+                                .orElseThrow()
+                                .step())
+                        .as(call)
+                        .isEqualTo(published ? 3 : 2);
+                TinyRun again = tiny(name, 2);
+                again.train();
+                assertThat(again.losses()).as(call).isEqualTo(straight.losses());
+                assertThat(again.weights()).as(call).isEqualTo(straight.weights());
+                return null;
+            });
+        }
+        assertThat(kinds).contains("write", "append", "force", "rename", "publish", "delete manifest", "delete folder");
+        try (var threads = Executors.newCachedThreadPool()) {
+            for (Future<Void> each : threads.invokeAll(tries)) {
+                each.get();
+            }
         }
     }
 

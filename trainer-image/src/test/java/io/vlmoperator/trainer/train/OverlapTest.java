@@ -50,6 +50,7 @@ class OverlapTest {
                     0,
                     new Recording(),
                     new FusedAdamW.Settings(0.9, 0.999, 1e-8, 0.1),
+                    new RunFacts(),
                     scope)) {
                 optimizer.begin();
                 pass(model, batch, optimizer.passage(false));

@@ -117,8 +117,8 @@ class ProcessFaultsTest {
             assertThat(workers.awaitEnd(0)).as(workers.logs()).isEqualTo(COLLECTIVE_TIMEOUT);
             assertThat(workers.logs())
                     .contains("waited " + IMPATIENT + " s for rank 1")
-                    .containsPattern(
-                            "this worker is in step \\d+, .* for \\d+\\.\\d s; all workers finished step \\d+");
+                    .containsPattern("this worker is in step \\d+, .* for \\d+\\.\\d s; all workers finished step \\d+")
+                    .containsPattern("waited for: rank 1 \\(step \\d+, .*, then nothing was heard for \\d+\\.\\d s\\)");
         }
     }
 

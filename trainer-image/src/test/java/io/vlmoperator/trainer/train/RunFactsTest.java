@@ -16,8 +16,13 @@ class RunFactsTest {
 
     @Test
     void saysWhereAWorkerIsAndWhenAllWereHeardOf() {
+        assertThat(facts.situation()).as("nothing has begun").isEmpty();
         facts.doing("waiting for the data of micro-batch 1 of 2");
-        assertThat(facts.situation()).as("before training").isEmpty();
+        assertThat(facts.situation())
+                .hasValueSatisfying(
+                        text -> assertThat(text)
+                                .matches(
+                                        "this worker is waiting for the data of micro-batch 1 of 2 for \\d+\\.\\d s, before any step"));
         facts.resumed(6);
         assertThat(facts.situation())
                 .hasValueSatisfying(text -> assertThat(text)

@@ -24,6 +24,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
 /** A model of a few thousand weights on made-up rows: an image of one brightness, then a token that tells it. */
@@ -49,6 +50,9 @@ final class TinyRun {
     Locations locations = Locations.of(Map.of());
     Faults faults = Faults.NONE;
     Progress progress = Progress.NONE;
+    /** What training reads instead of the made-up rows. */
+    UnaryOperator<RowSource> data = UnaryOperator.identity();
+
     final StopSignal stop = new StopSignal();
     RunFacts facts = new RunFacts();
     final List<String> log = new ArrayList<>();
@@ -138,11 +142,11 @@ final class TinyRun {
                             job,
                             locations,
                             communicator,
-                            (j, model, tokenizer) -> new MadeUp(
+                            (j, model, tokenizer) -> data.apply(new MadeUp(
                                     model.projector().tokensPerImage(),
                                     SpecDigest.training(job).batch().globalSize(),
                                     stepMillis,
-                                    poison),
+                                    poison)),
                             progress,
                             stop,
                             watchdog,

@@ -160,11 +160,11 @@ final class TinyWorker implements AutoCloseable {
                         Duration.ofSeconds(LIMIT_SECONDS),
                         Duration.ofSeconds(Long.parseLong(arguments[4]))),
                 Optional.of("127.0.0.1"),
-                Optional.empty())) {
+                Optional.empty(),
+                run.facts.whereabouts())) {
             run.train(run.job(WORLD), ring);
         } catch (TrainerException e) {
-            System.out.println(e.code() + ": " + e.getMessage()
-                    + run.facts.situation().map(s -> " (" + s + ")").orElse(""));
+            System.out.println(e.code() + ": " + e.getMessage());
             code = e.code().code();
         } catch (RuntimeException | Error e) {
             e.printStackTrace(System.out);

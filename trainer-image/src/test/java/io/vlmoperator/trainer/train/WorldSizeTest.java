@@ -215,7 +215,7 @@ class WorldSizeTest {
     }
 
     private static ShardedOptimizer optimizer(VisionLanguageModel model, Communicator communicator, Scope scope) {
-        return new ShardedOptimizer(model.weights(), model.stages(), 0, communicator, SETTINGS, scope);
+        return new ShardedOptimizer(model.weights(), model.stages(), 0, communicator, SETTINGS, new RunFacts(), scope);
     }
 
     private static Outcome run(Setting setting) throws Exception {

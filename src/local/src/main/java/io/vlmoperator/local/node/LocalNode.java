@@ -126,6 +126,15 @@ public final class LocalNode implements AutoCloseable {
         return folder.signalPod(namespace, pod, signal);
     }
 
+    /**
+     * Lowers the memory limit of a pod that runs, for tests: if its containers hold more, they are killed as any other that exceeds its limit.
+     *
+     * @param bytes that each of its containers may hold from now on
+     */
+    public void squeeze(String namespace, String pod, long bytes) {
+        agent.squeeze(namespace, pod, bytes);
+    }
+
     /** The node falls silent: no lease, no status, no logs; its processes freeze or die. */
     public void lose(NodeFolder.Loss loss) {
         folder.lose(loss);

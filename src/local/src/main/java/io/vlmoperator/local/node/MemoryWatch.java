@@ -8,6 +8,9 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Collection;
 import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentMap;
 import java.util.function.Supplier;
 import java.util.logging.Level;
 import java.util.logging.Logger;
@@ -22,10 +25,22 @@ final class MemoryWatch implements AutoCloseable {
     private static final Duration EVERY = Duration.ofSeconds(1);
 
     private final Supplier<Collection<PodRunner>> pods;
+    private final ConcurrentMap<String, Long> squeezed = new ConcurrentHashMap<>();
     private final Thread thread = Thread.ofVirtual().name("memory watch").unstarted(this::run);
 
     MemoryWatch(Supplier<Collection<PodRunner>> pods) {
         this.pods = pods;
+    }
+
+    /** From now on the containers of a pod may hold no more than this, whatever their limits say. */
+    void squeeze(String namespace, String pod, long bytes) {
+        squeezed.put(namespace + "/" + pod, bytes);
+    }
+
+    private OptionalLong squeezed(PodRunner pod) {
+        Long bytes = squeezed.get(pod.pod().getMetadata().getNamespace() + "/"
+                + pod.pod().getMetadata().getName());
+        return bytes == null ? OptionalLong.empty() : OptionalLong.of(bytes);
     }
 
     void start() {
@@ -37,7 +52,7 @@ final class MemoryWatch implements AutoCloseable {
             while (true) {
                 Thread.sleep(EVERY);
                 try {
-                    pods.get().forEach(pod -> pod.all().forEach(MemoryWatch::look));
+                    pods.get().forEach(pod -> pod.all().forEach(container -> look(container, squeezed(pod))));
                 } catch (RuntimeException e) {
                     LOG.log(Level.FINE, "a process ended while it was looked at", e);
                 }
@@ -47,10 +62,12 @@ final class MemoryWatch implements AutoCloseable {
         }
     }
 
-    private static void look(ContainerRunner container) {
-        Optional<Quantity> limit = Optional.ofNullable(container.container().getResources())
+    private static void look(ContainerRunner container, OptionalLong squeezed) {
+        Optional<Long> own = Optional.ofNullable(container.container().getResources())
                 .flatMap(resources -> Optional.ofNullable(resources.getLimits()))
-                .flatMap(limits -> Optional.ofNullable(limits.get("memory")));
+                .flatMap(limits -> Optional.ofNullable(limits.get("memory")))
+                .map(quantity -> Quantity.getAmountInBytes(quantity).longValue());
+        Optional<Long> limit = squeezed.isPresent() ? Optional.of(squeezed.getAsLong()) : own;
         Optional<ContainerProcess> process = container.process();
         if (limit.isEmpty() || process.isEmpty()) {
             return;
@@ -61,7 +78,7 @@ final class MemoryWatch implements AutoCloseable {
                                 + member.statusKiB("RssShmem").orElse(0))
                         .sum()
                 * 1024;
-        if (bytes > Quantity.getAmountInBytes(limit.get()).longValue()) {
+        if (bytes > limit.get()) {
             container.markOutOfMemory();
             process.get().kill();
         }

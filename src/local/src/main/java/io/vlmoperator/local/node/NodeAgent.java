@@ -85,6 +85,10 @@ final class NodeAgent implements AutoCloseable {
         return new KubernetesClientBuilder().withConfig(config).build();
     }
 
+    void squeeze(String namespace, String pod, long bytes) {
+        memory.squeeze(namespace, pod, bytes);
+    }
+
     /** Registers the node, takes up or clears away what was left, and begins. Returns when pods can be bound. */
     void start() throws InterruptedException {
         folder.restore(); // a node that is started is not lost

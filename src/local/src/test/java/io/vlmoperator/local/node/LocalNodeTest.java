@@ -289,6 +289,16 @@ class LocalNodeTest extends NodeStage {
                     image: sh
                     args: ["-c", "held=$(head -c 200000000 /dev/zero | tr '\\\\0' x); sleep 600; echo $held | wc -c"]
                     resources: {limits: {memory: 64Mi}}
+                ---
+                apiVersion: v1
+                kind: Pod
+                metadata: {name: squeezed}
+                spec:
+                  restartPolicy: Never
+                  containers:
+                  - name: main
+                    image: sh
+                    args: ["-c", "held=$(head -c 100000000 /dev/zero | tr '\\\\0' x); sleep 600; echo $held | wc -c"]
                 """);
         assertThat(await("a reason", () -> waiting("unknown", "ImagePullBackOff")))
                 .contains("nowhere/thing:1", "[example.org/names, sh]", "--program");
@@ -302,6 +312,10 @@ class LocalNodeTest extends NodeStage {
         assertThat(event.getMessage()).contains("volume \"c\"", "configmap \"absent\" not found");
         Pod hungry = await("the end of the hungry", () -> phase("hungry", "Failed"));
         assertThat(only(hungry).getState().getTerminated().getReason()).isEqualTo("OOMKilled");
+        await("the squeezed to run", () -> phase("squeezed", "Running"));
+        node.squeeze(namespace, "squeezed", 32L << 20);
+        Pod squeezed = await("the end of the squeezed", () -> phase("squeezed", "Failed"));
+        assertThat(only(squeezed).getState().getTerminated().getReason()).isEqualTo("OOMKilled");
     }
 
     @Test
