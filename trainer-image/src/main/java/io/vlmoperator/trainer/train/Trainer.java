@@ -52,7 +52,8 @@ public final class Trainer {
     /** The first step, a rewind and the export may take so many times the limit: they read or compile what others don't. */
     private static final int SLOW_FACTOR = 2;
 
-    // Of stepDeadlineSeconds: data end first, at the worker that lacks them; then a collective (3/4), then a save or step.
+    // Of stepDeadlineSeconds: data end first, at the worker that lacks them; then a collective (3/4), then a save or
+    // step.
     private static final long DATA_MILLIS_PER_SECOND = 600;
     private static final long STEP_MILLIS_PER_SECOND = 950;
 
