@@ -38,6 +38,10 @@ test: jdk tools ## all tests; ends with their number
 test-e2e-long: build tools ## end-to-end tests that take minutes: two replicas of the operator, its leader killed; a node lost
 	$(MVN) -pl src/e2e -am verify -Dgroups=long -DexcludedGroups=none
 
+.PHONY: test-minio
+test-minio: jdk ## the tests of object storage against MinIO, which is built first (minutes); in a container where an engine answers (VLM_MINIO_IN=process: never)
+	@src/e2e/bin/test-minio
+
 soak: build tools ## faults at length, by seed: kills, freezes, damage, a full disk (SEED=, SOAK='kill-rank=6 ...'); goes on where it was
 	@src/e2e/bin/soak run
 

@@ -42,18 +42,23 @@ public final class Locations {
         this.buckets = buckets;
     }
 
+    /** The same with object storage as these variables name it ({@code AWS_...}, {@code VLM_CACHE...}), not this process's own. */
+    public Locations in(Map<String, String> environment) {
+        return new Locations(claims, howToMount, showsPaths, bucketsOf(environment));
+    }
+
     /** The same with these buckets. */
     public Locations with(Buckets others) {
         return new Locations(claims, howToMount, showsPaths, () -> others);
     }
 
     /** Made when the first location asks for them: most runs have none. */
-    private static Supplier<Buckets> bucketsOfTheEnvironment() {
+    private static Supplier<Buckets> bucketsOf(Map<String, String> environment) {
         AtomicReference<Buckets> made = new AtomicReference<>();
         return () -> {
             synchronized (made) {
                 if (made.get() == null) {
-                    made.set(Buckets.of(System.getenv()));
+                    made.set(Buckets.of(environment));
                 }
                 return made.get();
             }
@@ -66,7 +71,7 @@ public final class Locations {
                 claim -> Optional.of(mountRoot.resolve(claim)).filter(Files::isDirectory),
                 "is it mounted at " + mountRoot + "?",
                 false,
-                bucketsOfTheEnvironment());
+                bucketsOf(System.getenv()));
     }
 
     /** Each claim has a folder of its own, as with {@code vlm-trainer run --mount CLAIM=FOLDER}. */
@@ -76,7 +81,7 @@ public final class Locations {
                 claim -> Optional.ofNullable(copy.get(claim)),
                 "add --mount CLAIM=FOLDER for it",
                 true,
-                bucketsOfTheEnvironment());
+                bucketsOf(System.getenv()));
     }
 
     /**

@@ -4,7 +4,6 @@ import io.vlmoperator.api.run.ExitCode;
 import io.vlmoperator.api.run.PodEnvironment;
 import io.vlmoperator.api.run.TerminationMessage;
 import io.vlmoperator.trainer.Json;
-import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.checkpoint.CheckpointTools;
 import java.io.IOException;
@@ -25,7 +24,7 @@ final class CheckpointCommand {
     private final PrintStream out;
 
     CheckpointCommand(List<String> words, Map<String, String> environment, PrintStream out) {
-        this.arguments = Arguments.parse(words, List.of("--keep", "--step", "--pins"), List.of());
+        this.arguments = Arguments.parse(words, List.of("--keep", "--step", "--pins"), List.of("--mount"));
         this.environment = environment;
         this.out = out;
     }
@@ -100,11 +99,7 @@ final class CheckpointCommand {
     }
 
     private Path folder(String place) {
-        Path folder = place.contains("://")
-                ? Locations.under(Path.of(
-                                environment.getOrDefault(PodEnvironment.MOUNT_ROOT, PodEnvironment.DEFAULT_MOUNT_ROOT)))
-                        .resolve(place)
-                : Path.of(place);
+        Path folder = Places.of(arguments, environment).path(place);
         if (!Files.isDirectory(folder)) {
             throw TrainerException.configuration(folder + " is no folder");
         }

@@ -1,8 +1,6 @@
 package io.vlmoperator.trainer.launch;
 
-import io.vlmoperator.api.run.PodEnvironment;
 import io.vlmoperator.api.spec.SFTJobSpec.Template;
-import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.data.SampleView;
 import io.vlmoperator.trainer.data.SampleView.Sample;
@@ -40,15 +38,12 @@ final class DataCommand {
                     "write: data show DATASET --tokenizer DIR [--mount CLAIM=FOLDER]... [--sample N] [--images DIR] [--image-size N]"
                             + " [--template ChatML|PaperCompatible]; there are data fetch and data score, too");
         }
-        Locations locations = locations(arguments, environment);
-        Path folder = place(words.get(1), locations);
-        Path tokenizerFolder = place(
-                arguments
-                        .one("--tokenizer")
-                        .orElseThrow(
-                                () -> TrainerException.configuration(
-                                        "option --tokenizer is missing: the folder of the tokenizer that the Dataset was made with")),
-                locations);
+        Places places = Places.of(arguments, environment);
+        Path folder = places.path(words.get(1));
+        Path tokenizerFolder = places.path(arguments
+                .one("--tokenizer")
+                .orElseThrow(() -> TrainerException.configuration(
+                        "option --tokenizer is missing: the folder of the tokenizer that the Dataset was made with")));
         Template template = arguments
                 .one("--template")
                 .map(name -> Arrays.stream(Template.values())
@@ -63,26 +58,18 @@ final class DataCommand {
         }
         int side = arguments.number("--image-size", 4096).orElse(384);
         try (Tokenizer tokenizer = Tokenizer.load(tokenizerFolder);
-                SampleView view = SampleView.open(folder, locations, tokenizer, template)) {
+                SampleView view = SampleView.open(folder, places.locations(), tokenizer, template)) {
             Sample sample = view.sample(Integer.parseInt(number), side);
             print(sample, Integer.parseInt(number), view.size(), tokenizer);
             if (arguments.one("--images").isPresent()) {
-                write(sample, number, side, Path.of(arguments.one("--images").get()));
+                write(
+                        sample,
+                        number,
+                        side,
+                        places.path(arguments.one("--images").get()));
             }
         }
         return 0;
-    }
-
-    static Locations locations(Arguments arguments, Map<String, String> environment) {
-        Map<String, Path> mounts = Mounts.parse(arguments.many("--mount"));
-        return mounts.isEmpty()
-                ? Locations.under(
-                        Path.of(environment.getOrDefault(PodEnvironment.MOUNT_ROOT, PodEnvironment.DEFAULT_MOUNT_ROOT)))
-                : Locations.of(mounts);
-    }
-
-    static Path place(String text, Locations locations) {
-        return text.contains("://") ? locations.resolve(text) : Path.of(text);
     }
 
     private void print(Sample sample, int number, long size, Tokenizer tokenizer) {

@@ -1,7 +1,6 @@
 package io.vlmoperator.trainer.launch;
 
 import io.vlmoperator.api.spec.Select.Metric;
-import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.data.DatasetScores;
 import io.vlmoperator.trainer.data.FilterModel;
@@ -22,17 +21,17 @@ final class DataScoreCommand {
             throw TrainerException.configuration(
                     "write: data score DATASET --scorer DIR [--metric NAME]... [--threads N] [--part I/N] [--mount CLAIM=FOLDER]...");
         }
-        Locations locations = DataCommand.locations(arguments, environment);
+        Places places = Places.of(arguments, environment);
         String scorer = arguments
                 .one("--scorer")
                 .orElseThrow(() ->
                         TrainerException.configuration("option --scorer is missing: the folder of the filter model"));
         int threads =
                 arguments.number("--threads", 1024).orElse(Runtime.getRuntime().availableProcessors());
-        try (FilterModel model = CaptionFilter.opener(threads).open(DataCommand.place(scorer, locations))) {
+        try (FilterModel model = CaptionFilter.opener(threads).open(places.path(scorer))) {
             DatasetScores.score(
-                    DataCommand.place(arguments.words().get(1), locations),
-                    locations,
+                    places.path(arguments.words().get(1)),
+                    places.locations(),
                     model,
                     metrics(arguments.many("--metric")),
                     part(arguments.one("--part").orElse("0/1")),

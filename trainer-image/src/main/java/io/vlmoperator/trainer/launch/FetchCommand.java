@@ -29,7 +29,7 @@ final class FetchCommand {
         if (arguments.words().size() != 2) {
             throw TrainerException.configuration(USAGE);
         }
-        Locations locations = DataCommand.locations(arguments, environment);
+        Locations locations = Places.of(arguments, environment).locations();
         Fetch fetch = fetch(location(arguments.words().get(1)), arguments);
         List<Problem> problems = SpecChecks.check(fetch, SpecChecks.Where.LAPTOP);
         if (!problems.isEmpty()) {

@@ -5,8 +5,8 @@ import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.eval.Generate;
 import io.vlmoperator.trainer.model.Sampling;
 import java.io.PrintStream;
-import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 
 /** {@code vlm-trainer generate}: prints the answer while it is made. */
 final class GenerateCommand {
@@ -15,7 +15,7 @@ final class GenerateCommand {
 
     private GenerateCommand() {}
 
-    static void run(List<String> words, PrintStream out) {
+    static void run(List<String> words, Map<String, String> environment, PrintStream out) {
         Arguments arguments = Arguments.parse(
                 words,
                 List.of(
@@ -26,17 +26,18 @@ final class GenerateCommand {
                         "--top-k",
                         "--top-p",
                         "--seed"),
-                List.of("--image", "--stop"));
+                List.of("--image", "--stop", "--mount"));
         arguments.requireNone();
         String checkpoint = arguments
                 .one("--checkpoint")
                 .orElseThrow(() -> TrainerException.configuration(
                         "option --checkpoint is missing; name a run folder, a checkpoint or an export"));
+        Places places = Places.of(arguments, environment);
         Printer printer = new Printer(out);
         Generate.answer(
                 new Generate.Request(
-                        Path.of(checkpoint),
-                        arguments.many("--image").stream().map(Path::of).toList(),
+                        places.path(checkpoint),
+                        arguments.many("--image").stream().map(places::path).toList(),
                         arguments.one("--prompt").orElse(""),
                         arguments.number("--max-new-tokens", MAX_NEW_TOKENS).orElse(DEFAULT_NEW_TOKENS),
                         sampling(arguments),

@@ -14,6 +14,11 @@ import java.util.Optional;
 final class ImageBenchCommand {
     private ImageBenchCommand() {}
 
+    /** A store's speed would be part of the figures. */
+    private static Path here(String place) {
+        return Places.here(place, "bench-images");
+    }
+
     static int run(List<String> words, PrintStream out) {
         Arguments arguments =
                 Arguments.parse(words, List.of("--decoder", "--passes", "--ahead", "--tokenizer"), List.of());
@@ -25,18 +30,18 @@ final class ImageBenchCommand {
         try {
             Optional<Integer> ahead = arguments.number("--ahead", 1_024);
             if (ahead.isPresent()) {
-                Path tokenizer = Path.of(arguments
+                Path tokenizer = here(arguments
                         .one("--tokenizer")
                         .orElseThrow(() -> TrainerException.configuration("--ahead needs --tokenizer DIR")));
                 out.println(Json.text(AheadBench.run(
-                        Path.of(arguments.words().getFirst()),
+                        here(arguments.words().getFirst()),
                         tokenizer,
                         ahead.get(),
                         arguments.number("--passes", 1_000).orElse(3))));
                 return ExitCode.Completed.code();
             }
             out.println(Json.text(ImageBench.run(
-                    Path.of(arguments.words().getFirst()),
+                    here(arguments.words().getFirst()),
                     arguments.number("--passes", 1_000).orElse(3),
                     decoder.equals("turbo"))));
         } catch (IOException e) {

@@ -76,6 +76,7 @@ public final class Main {
                                               index, plan, order or selection of N made-up samples (see make bench-pack, bench-select, bench-conversations)
               --version, --help
 
+            A location stands wherever a file or folder does, but for verify and the benches, which work on files of this machine.
             A location is pvc://CLAIM/path or s3://bucket/key; pvc://CLAIM/path lies under the folder of --mount CLAIM=FOLDER (in a pod under /mnt/CLAIM).
             Exit codes: 0 done, 64 configuration, 65 data, 66 storage, 67 does not fit, 70 internal error, 80 not finite, 143 terminated,
             160 saved before the end, 161 collective too late, 162 peer lost, 163 step too late, 164 a newer attempt owns the run.
@@ -120,16 +121,16 @@ public final class Main {
                 }
                 case "run" -> new RunCommand(rest, environment, out, err).run();
                 case "generate" -> {
-                    GenerateCommand.run(rest, out);
+                    GenerateCommand.run(rest, environment, out);
                     yield 0;
                 }
                 case "plan" -> {
-                    PlanCommand.run(rest, out);
+                    PlanCommand.run(rest, environment, out);
                     yield 0;
                 }
                 case "checkpoint" -> new CheckpointCommand(rest, environment, out).run();
-                case "export" -> ModelCommands.export(rest, out);
-                case "import" -> ModelCommands.imports(rest, out);
+                case "export" -> ModelCommands.export(rest, environment, out);
+                case "import" -> ModelCommands.imports(rest, environment, out);
                 case "data" ->
                     switch (rest.isEmpty() ? "" : rest.getFirst()) {
                         case "fetch" -> FetchCommand.run(rest, environment, out);
@@ -189,14 +190,14 @@ public final class Main {
         if (arguments.words().size() != 1) {
             throw TrainerException.configuration("write: verify DIR [--tokenizer DIR] [--dump OUT]");
         }
-        Path folder = Path.of(arguments.words().getFirst());
+        Path folder = Places.here(arguments.words().getFirst(), "verify");
         if (!Files.isDirectory(folder)) {
             throw TrainerException.configuration(folder + " is no folder");
         }
         List<Comparison> all = Verify.run(
                 folder,
-                arguments.one("--tokenizer").map(Path::of),
-                arguments.one("--dump").map(Path::of));
+                arguments.one("--tokenizer").map(place -> Places.here(place, "verify")),
+                arguments.one("--dump").map(place -> Places.here(place, "verify")));
         return Verify.print(all, out) ? ExitCode.Completed.code() : ExitCode.InternalError.code();
     }
 

@@ -17,6 +17,7 @@ import io.vlmoperator.api.spec.SFTJobSpec;
 import io.vlmoperator.api.spec.SpecChecks;
 import io.vlmoperator.trainer.Json;
 import io.vlmoperator.trainer.TrainerException;
+import io.vlmoperator.trainer.storage.Buckets;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -130,8 +131,8 @@ final class ManifestFiles {
             }
             ObjectMapper lenient =
                     YAML.copy().disable(com.fasterxml.jackson.databind.DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
-            try (MappingIterator<JsonNode> documents =
-                    lenient.readerFor(JsonNode.class).readValues(file.toFile())) {
+            try (MappingIterator<JsonNode> documents = lenient.readerFor(JsonNode.class)
+                    .readValues(Buckets.local(file).toFile())) {
                 for (int number = 1; documents.hasNextValue(); number++) {
                     JsonNode document = documents.nextValue();
                     if (document != null && !document.isNull() && !document.isMissingNode()) {

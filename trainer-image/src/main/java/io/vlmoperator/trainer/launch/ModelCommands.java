@@ -15,6 +15,7 @@ import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
@@ -25,15 +26,19 @@ final class ModelCommands {
 
     private ModelCommands() {}
 
-    static int export(List<String> words, PrintStream out) throws IOException {
+    static int export(List<String> words, Map<String, String> environment, PrintStream out) throws IOException {
         Arguments arguments = Arguments.parse(
-                words, List.of("--checkpoint", "--to", "--type"), List.of(), List.of("--as-729", "--text-only"));
+                words,
+                List.of("--checkpoint", "--to", "--type"),
+                List.of("--mount"),
+                List.of("--as-729", "--text-only"));
         arguments.requireNone();
-        Path to = path(arguments, "--to");
+        Places places = Places.of(arguments, environment);
+        Path to = path(arguments, places, "--to");
         if (Files.exists(to) && !Files.exists(to.resolve("config.json"))) {
             throw TrainerException.configuration(to + " exists and is no model's folder; name another");
         }
-        ModelLoader.Source source = ModelLoader.find(path(arguments, "--checkpoint"), Optional.empty());
+        ModelLoader.Source source = ModelLoader.find(path(arguments, places, "--checkpoint"), Optional.empty());
         boolean textOnly = arguments.has("--text-only");
         ModelConfig config = source.config();
         int tokens = config.projector().tokensPerImage();
@@ -74,7 +79,7 @@ final class ModelCommands {
         }
     }
 
-    static int imports(List<String> words, PrintStream out) {
+    static int imports(List<String> words, Map<String, String> environment, PrintStream out) {
         Arguments arguments = Arguments.parse(
                 words,
                 List.of(
@@ -87,28 +92,33 @@ final class ModelCommands {
                         "--tokenizer",
                         "--tokens-per-image",
                         "--activation"),
-                List.of());
+                List.of("--mount"));
         arguments.requireNone();
+        Places places = Places.of(arguments, environment);
         Importer.Source source;
         Path usualTokenizer;
         if (arguments.one("--llava").isPresent()) {
-            usualTokenizer = path(arguments, "--llava");
+            usualTokenizer = path(arguments, places, "--llava");
             source = new Importer.Llava(usualTokenizer);
         } else if (arguments.one("--language").isEmpty()) {
             throw TrainerException.configuration(
                     "import needs --llava DIR, or --language DIR with --vision DIR and --projector FILE, or --released FILE"
                             + " with --language DIR and --vision DIR");
         } else {
-            usualTokenizer = path(arguments, "--language");
+            usualTokenizer = path(arguments, places, "--language");
             source = arguments.one("--released").isPresent()
-                    ? new Importer.Released(path(arguments, "--released"), usualTokenizer, path(arguments, "--vision"))
-                    : new Importer.Parts(usualTokenizer, path(arguments, "--vision"), path(arguments, "--projector"));
+                    ? new Importer.Released(
+                            path(arguments, places, "--released"), usualTokenizer, path(arguments, places, "--vision"))
+                    : new Importer.Parts(
+                            usualTokenizer,
+                            path(arguments, places, "--vision"),
+                            path(arguments, places, "--projector"));
         }
         Importer.Settings settings = new Importer.Settings(
-                arguments.one("--tokenizer").map(Path::of).orElse(usualTokenizer),
+                arguments.one("--tokenizer").map(places::path).orElse(usualTokenizer),
                 arguments.number("--tokens-per-image", MAX_TOKENS_PER_IMAGE),
                 arguments.one("--activation").map(ModelCommands::activation));
-        Path to = path(arguments, "--to");
+        Path to = path(arguments, places, "--to");
         ModelConfig config = Importer.run(source, settings, to);
         out.println("written: " + to + ", " + config.projector().tokensPerImage() + " tokens per image, "
                 + config.vision().activation() + " in the encoder");
@@ -136,8 +146,8 @@ final class ModelCommands {
         }
     }
 
-    private static Path path(Arguments arguments, String option) {
-        return Path.of(arguments
+    private static Path path(Arguments arguments, Places places, String option) {
+        return places.path(arguments
                 .one(option)
                 .orElseThrow(() ->
                         TrainerException.configuration("option " + option + " is missing; see vlm-trainer --help")));

@@ -5,7 +5,6 @@ import io.vlmoperator.api.spec.PretrainJobSpec;
 import io.vlmoperator.api.spec.SFTJobSpec;
 import io.vlmoperator.api.spec.Schedule;
 import io.vlmoperator.api.spec.TrainingSpec;
-import io.vlmoperator.trainer.Locations;
 import io.vlmoperator.trainer.TrainerException;
 import io.vlmoperator.trainer.launch.ManifestFiles.Resource;
 import io.vlmoperator.trainer.model.LanguageConfig;
@@ -19,12 +18,10 @@ import io.vlmoperator.trainer.plan.Workload;
 import io.vlmoperator.trainer.train.ModelSizes;
 import java.io.IOException;
 import java.io.PrintStream;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /** {@code vlm-trainer plan}: what a training job of the manifests will need. Runs nothing and reads no data. */
 final class PlanCommand {
@@ -36,24 +33,38 @@ final class PlanCommand {
     /** What first-fit-decreasing reaches on captions of the paper's lengths. */
     private static final double FILL = 0.983;
 
-    /** Models by the name that their location ends with, for plans without the files. */
-    private static final ModelSizes.Named PUBLISHED = new ModelSizes.Named() {
+    /**
+     * Models by the name that their location ends with, for plans without the files; those of other names are read where that takes no
+     * {@code --mount}.
+     */
+    private record Published(ModelSizes.Named folders) implements ModelSizes.Named {
         @Override
-        public LanguageConfig language(String location) {
-            return KnownModels.language(location).orElseThrow(() -> unknown(location));
+        public LanguageConfig language(String location) throws IOException {
+            Optional<LanguageConfig> known = KnownModels.language(location);
+            return known.isPresent() ? known.get() : readable(location).language(location);
         }
 
         @Override
-        public VisionConfig vision(String location, int featureLayer, VisionConfig.Activation activation) {
-            return KnownModels.vision(location, featureLayer, activation).orElseThrow(() -> unknown(location));
+        public VisionConfig vision(String location, int featureLayer, VisionConfig.Activation activation)
+                throws IOException {
+            Optional<VisionConfig> known = KnownModels.vision(location, featureLayer, activation);
+            return known.isPresent() ? known.get() : readable(location).vision(location, featureLayer, activation);
         }
-    };
+
+        private ModelSizes.Named readable(String location) {
+            if (location.startsWith("pvc://")) {
+                throw unknown(location);
+            }
+            return folders;
+        }
+    }
 
     private final Arguments arguments;
     private final PrintStream out;
+    private final Places places;
     private final List<Resource> resources;
 
-    private PlanCommand(List<String> words, PrintStream out) {
+    private PlanCommand(List<String> words, Map<String, String> environment, PrintStream out) {
         this.out = out;
         arguments = Arguments.parse(
                 words,
@@ -71,12 +82,13 @@ final class PlanCommand {
         if (arguments.words().isEmpty()) {
             throw TrainerException.configuration("name at least one manifest: plan job.yaml --gpu H100-80G --nodes 1");
         }
-        resources =
-                ManifestFiles.planned(arguments.words().stream().map(Path::of).toList());
+        places = Places.of(arguments, environment);
+        resources = ManifestFiles.planned(
+                arguments.words().stream().map(places::path).toList());
     }
 
-    static void run(List<String> words, PrintStream out) {
-        PlanCommand command = new PlanCommand(words, out);
+    static void run(List<String> words, Map<String, String> environment, PrintStream out) {
+        PlanCommand command = new PlanCommand(words, environment, out);
         Asked asked = command.asked();
         PlanTable.print(asked.plan(asked.nodes(), asked.perNode()), out);
         PlanTable.scaling(
@@ -202,9 +214,10 @@ final class PlanCommand {
     }
 
     private ModelConfig model(PretrainJobSpec spec) {
+        ModelSizes.Named folders = ModelSizes.Named.folders(places.locations());
         boolean mounted = !arguments.many("--mount").isEmpty();
         try {
-            return ModelSizes.of(spec, mounted ? ModelSizes.Named.folders(locations()) : PUBLISHED);
+            return ModelSizes.of(spec, mounted ? folders : new Published(folders));
         } catch (IllegalArgumentException e) {
             throw TrainerException.configuration("spec.model: " + e.getMessage());
         } catch (IOException e) {
@@ -215,18 +228,6 @@ final class PlanCommand {
     private static TrainerException unknown(String location) {
         return TrainerException.configuration("the sizes of " + location
                 + " are not known by its name; give --mount CLAIM=FOLDER with its config.json");
-    }
-
-    private Locations locations() {
-        Map<String, Path> mounts = new LinkedHashMap<>();
-        for (String mount : arguments.many("--mount")) {
-            int equals = mount.indexOf('=');
-            if (equals < 1 || !Files.isDirectory(Path.of(mount.substring(equals + 1)))) {
-                throw TrainerException.configuration("--mount '" + mount + "'; write --mount CLAIM=FOLDER");
-            }
-            mounts.put(mount.substring(0, equals), Path.of(mount.substring(equals + 1)));
-        }
-        return Locations.of(mounts);
     }
 
     private double tokens(TrainingSpec spec, Workload work) {

@@ -53,10 +53,11 @@ final class RunCommand {
         }
         Map<String, Path> mounts = Mounts.parse(arguments.many("--mount"));
         int processes = arguments.number("--processes", MAX_PROCESSES).orElse(1);
+        Places places = Places.of(arguments, environment);
         List<Resource> resources =
-                ManifestFiles.read(arguments.words().stream().map(Path::of).toList(), out::println);
+                ManifestFiles.read(arguments.words().stream().map(places::path).toList(), out::println);
         List<Resource> order = Order.of(resources, arguments.one("--only"));
-        Locations locations = Locations.of(mounts);
+        Locations locations = Locations.of(mounts).in(environment);
         requireMounts(order, locations);
         Signals.onTermination(stop, GRACE, () -> {
             err.println("Terminated: the work did not end within " + GRACE.toSeconds()

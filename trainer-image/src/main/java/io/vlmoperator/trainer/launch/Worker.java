@@ -101,7 +101,7 @@ final class Worker {
             }
             Stage stage = new Stage(
                     job,
-                    Locations.under(mountRoot()),
+                    Locations.under(mountRoot()).in(environment),
                     index,
                     () -> communicator(job, index, limit),
                     progress,

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.util.Optional;
 import java.util.Set;
+import javax.xml.stream.XMLStreamException;
 import software.amazon.awssdk.awscore.exception.AwsServiceException;
 import software.amazon.awssdk.core.exception.SdkException;
 
@@ -13,9 +14,10 @@ final class S3Errors {
             "InvalidAccessKeyId",
             "SignatureDoesNotMatch",
             "InvalidToken",
-            "ExpiredToken",
             "InvalidSecurity",
             "AuthorizationHeaderMalformed");
+
+    private static final Set<String> EXPIRED = Set.of("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired");
 
     static final String RIGHTS =
             "ListBucket, GetObject, PutObject, DeleteObject, AbortMultipartUpload and ListBucketMultipartUploads are needed";
@@ -28,7 +30,29 @@ final class S3Errors {
     }
 
     static boolean isMissing(SdkException e) {
-        return status(e) == 404 && !code(e).equals("NoSuchBucket");
+        return status(e) == 404 && !code(e).equals("NoSuchBucket") && !isUnknownUpload(e);
+    }
+
+    /** An upload in parts that was ended, or completed: the second try of completing it says so when the first one's answer was lost. */
+    static boolean isUnknownUpload(SdkException e) {
+        return code(e).equals("NoSuchUpload");
+    }
+
+    /** An answer in XML that ends too early, because the connection broke; the SDK takes it for a wrong one that stays wrong. */
+    static boolean isCutAnswer(Throwable e) {
+        Throwable cause = e;
+        for (int depth = 0; cause != null && depth < 20; depth++) {
+            if (cause instanceof XMLStreamException) {
+                return true;
+            }
+            cause = cause.getCause();
+        }
+        return false;
+    }
+
+    /** Whether what was asked for may have been done all the same: the connection broke, or the server does not know. */
+    static boolean isOpen(SdkException e) {
+        return status(e) == 0 || status(e) >= 500;
     }
 
     static boolean isRefusedCondition(SdkException e) {
@@ -63,6 +87,20 @@ final class S3Errors {
             return new StoreException(
                     what + "there is no bucket " + name.bucket() + " at " + endpoint
                             + "; make it, or correct the location (or AWS_ENDPOINT_URL)",
+                    true,
+                    e);
+        }
+        if (EXPIRED.contains(code)) {
+            return new StoreException(
+                    what + "the credentials have expired (" + code
+                            + "); renew AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and"
+                            + " AWS_SESSION_TOKEN in the Secret of secretRef, or use a service account with a role, which renews them",
+                    true,
+                    e);
+        }
+        if (code.equals("RequestTimeTooSkewed")) {
+            return new StoreException(
+                    what + "this machine's clock differs too much from that of " + endpoint + "; set it by NTP",
                     true,
                     e);
         }

@@ -18,10 +18,15 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.UUID;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import software.amazon.awssdk.auth.credentials.AwsBasicCredentials;
+import software.amazon.awssdk.auth.credentials.AwsCredentialsProvider;
+import software.amazon.awssdk.auth.credentials.AwsSessionCredentials;
+import software.amazon.awssdk.auth.credentials.StaticCredentialsProvider;
 import software.amazon.awssdk.core.exception.SdkException;
 import software.amazon.awssdk.core.sync.RequestBody;
 import software.amazon.awssdk.http.urlconnection.UrlConnectionHttpClient;
@@ -44,22 +49,32 @@ public final class S3Store implements ObjectStore {
     private static final int TRIES = 5;
     private static final int PAGE = 1_000;
 
+    /** Metadata by which a writer knows its own object again when the answer to its write is lost. */
+    private static final String WRITE = "vlm-write";
+
     private final S3Client client;
     private final S3Errors errors;
     private final long part;
+    private final int pageSize;
 
-    /** @param environment where {@code AWS_ENDPOINT_URL}, {@code AWS_ENDPOINT_URL_S3} and {@code AWS_REGION} are looked for */
+    /** @param environment where the keys, {@code AWS_REGION}, {@code AWS_ENDPOINT_URL} and {@code AWS_ENDPOINT_URL_S3} are looked for */
     public S3Store(Map<String, String> environment) {
         this(
                 client(endpoint(environment), environment),
                 endpoint(environment).map(URI::toString).orElse("Amazon S3"),
-                PART);
+                PART,
+                PAGE);
     }
 
-    S3Store(S3Client client, String endpoint, long part) {
+    /**
+     * @param part bytes above which a file goes up in parts of this size
+     * @param pageSize entries asked for at once
+     */
+    S3Store(S3Client client, String endpoint, long part, int pageSize) {
         this.client = client;
         this.errors = new S3Errors(endpoint);
         this.part = part;
+        this.pageSize = pageSize;
     }
 
     private static Optional<URI> endpoint(Map<String, String> environment) {
@@ -73,9 +88,13 @@ public final class S3Store implements ObjectStore {
         S3ClientBuilder builder = builder();
         // Buckets as part of the host's name need a name service that other stores rarely have.
         endpoint.ifPresent(uri -> builder.endpointOverride(uri).forcePathStyle(true));
-        if (endpoint.isPresent() && environment.getOrDefault("AWS_REGION", "").isBlank()) {
+        String region = environment.getOrDefault("AWS_REGION", "").strip();
+        if (!region.isEmpty()) {
+            builder.region(Region.of(region));
+        } else if (endpoint.isPresent()) {
             builder.region(Region.US_EAST_1); // they do not look at it, but it is part of a signature
         }
+        credentials(environment).ifPresent(builder::credentialsProvider);
         try {
             return builder.build();
         } catch (SdkException e) {
@@ -84,13 +103,28 @@ public final class S3Store implements ObjectStore {
         }
     }
 
+    /** The keys of the environment; without them the SDK's chain looks elsewhere. */
+    private static Optional<AwsCredentialsProvider> credentials(Map<String, String> environment) {
+        String key = environment.getOrDefault("AWS_ACCESS_KEY_ID", "").strip();
+        String secret = environment.getOrDefault("AWS_SECRET_ACCESS_KEY", "").strip();
+        String token = environment.getOrDefault("AWS_SESSION_TOKEN", "").strip();
+        if (key.isEmpty() || secret.isEmpty()) {
+            return Optional.empty();
+        }
+        return Optional.of(StaticCredentialsProvider.create(
+                token.isEmpty()
+                        ? AwsBasicCredentials.create(key, secret)
+                        : AwsSessionCredentials.create(key, secret, token)));
+    }
+
     /** A client with bounded waits and tries. */
     static S3ClientBuilder builder() {
         return S3Client.builder()
                 .httpClientBuilder(UrlConnectionHttpClient.builder()
                         .connectionTimeout(Duration.ofSeconds(10))
                         .socketTimeout(Duration.ofSeconds(60)))
-                .overrideConfiguration(c -> c.retryStrategy(b -> b.maxAttempts(TRIES)));
+                .overrideConfiguration(c -> c.addExecutionInterceptor(new WholeAnswers())
+                        .retryStrategy(b -> b.maxAttempts(TRIES).retryOnException(S3Errors::isCutAnswer)));
     }
 
     @Override
@@ -99,8 +133,7 @@ public final class S3Store implements ObjectStore {
             return Optional.empty();
         }
         try {
-            HeadObjectResponse head =
-                    client.headObject(r -> r.bucket(name.bucket()).key(name.key()));
+            HeadObjectResponse head = head(name);
             return Optional.of(new Info(name, head.contentLength(), head.eTag(), head.lastModified()));
         } catch (SdkException e) {
             if (S3Errors.isMissing(e)) {
@@ -129,30 +162,66 @@ public final class S3Store implements ObjectStore {
     @Override
     public Info put(ObjectName name, Path file, Condition condition) throws IOException {
         long size = Files.size(file);
+        String write = UUID.randomUUID().toString();
         try {
-            String etag = size <= part ? putWhole(name, file, size, condition) : putParts(name, file, size, condition);
+            String etag = size <= part
+                    ? putWhole(name, file, size, condition, write)
+                    : putParts(name, file, size, condition, write);
             return new Info(name, size, etag, Instant.now());
         } catch (SdkException e) {
-            if (S3Errors.isRefusedCondition(e)) {
-                // The answer to a write may get lost; when it is tried again, it finds itself.
-                Optional<Info> there = find(name);
-                if (there.isPresent()
-                        && there.get().size() == size
-                        && isContent(there.get().etag(), file, size)) {
-                    return there.get();
-                }
-                FileAlreadyExistsException refused = new FileAlreadyExistsException(name.toString());
-                refused.initCause(e);
-                throw refused;
+            boolean refused = S3Errors.isRefusedCondition(e);
+            boolean gone = S3Errors.isMissing(e) || S3Errors.isUnknownUpload(e);
+            // The answer to a write may get lost; when it is tried again, it finds itself.
+            Optional<Info> own =
+                    refused || gone || S3Errors.isOpen(e) ? own(name, file, size, write, refused) : Optional.empty();
+            if (own.isPresent()) {
+                return own.get();
+            }
+            if (refused) {
+                FileAlreadyExistsException exists = new FileAlreadyExistsException(name.toString());
+                exists.initCause(e);
+                throw exists;
+            }
+            if (gone) {
+                throw new StoreException(
+                        "can't write " + name + ": another program ended its upload before it was complete", false, e);
             }
             throw errors.of("can't write", name, e);
         }
     }
 
-    private String putWhole(ObjectName name, Path file, long size, Condition condition) {
+    /**
+     * The object, if this write made it, or another of the same content.
+     *
+     * @param refused whether the store said that another object is there; else the error of the write is the one to tell
+     */
+    private Optional<Info> own(ObjectName name, Path file, long size, String write, boolean refused)
+            throws IOException {
+        try {
+            HeadObjectResponse head = head(name);
+            if (head.metadata().isEmpty()) {
+                head = head(
+                        name); // an answer that broke off lacks the end of its head, or nobody here wrote the object
+            }
+            boolean own = head.contentLength() == size
+                    && (write.equals(head.metadata().get(WRITE)) || isContent(head.eTag(), file, size));
+            return own ? Optional.of(new Info(name, size, head.eTag(), head.lastModified())) : Optional.empty();
+        } catch (SdkException e) {
+            if (refused && !S3Errors.isMissing(e)) {
+                throw errors.of("can't look at", name, e);
+            }
+            return Optional.empty();
+        }
+    }
+
+    private HeadObjectResponse head(ObjectName name) {
+        return client.headObject(r -> r.bucket(name.bucket()).key(name.key()));
+    }
+
+    private String putWhole(ObjectName name, Path file, long size, Condition condition, String write) {
         return client.putObject(
                         r -> {
-                            r.bucket(name.bucket()).key(name.key());
+                            r.bucket(name.bucket()).key(name.key()).metadata(Map.of(WRITE, write));
                             switch (condition) {
                                 case Always any -> {}
                                 case IfAbsent any -> r.ifNoneMatch("*");
@@ -177,11 +246,12 @@ public final class S3Store implements ObjectStore {
                 "application/octet-stream");
     }
 
-    private String putParts(ObjectName name, Path file, long size, Condition condition) throws IOException {
+    private String putParts(ObjectName name, Path file, long size, Condition condition, String write)
+            throws IOException {
         long each = Math.max(part, Math.ceilDiv(size, MAX_PARTS));
         abort(name, true);
         String upload = client.createMultipartUpload(
-                        r -> r.bucket(name.bucket()).key(name.key()))
+                        r -> r.bucket(name.bucket()).key(name.key()).metadata(Map.of(WRITE, write)))
                 .uploadId();
         boolean done = false;
         try {
@@ -274,7 +344,7 @@ public final class S3Store implements ObjectStore {
                 ListObjectsV2Response page = client.listObjectsV2(r -> r.bucket(folder.bucket())
                         .prefix(prefix)
                         .delimiter("/")
-                        .maxKeys(Math.min(limit, PAGE))
+                        .maxKeys(Math.min(limit, pageSize))
                         .continuationToken(from));
                 page.contents().stream()
                         .filter(o -> !o.key().equals(prefix)) // some tools make an empty object of a folder's name

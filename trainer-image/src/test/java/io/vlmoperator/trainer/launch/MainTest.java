@@ -226,7 +226,7 @@ class MainTest {
             --only p --gpu H100-80G --mfu 0               | --mfu is 0.0
             --only p --gpu H100-80G --network 0           | --network is 0
             --only p --gpu H100-80G --shard zero3         | --shard is none or zero1
-            --only p --gpu H100-80G --mount models=/nowhere | write --mount CLAIM=FOLDER
+            --only p --gpu H100-80G --mount models=/nowhere | is no folder
             """)
     void plansThatCannotBeMade(String options, String message) throws IOException {
         Files.writeString(folder.resolve("jobs.yaml"), JOBS);

@@ -63,7 +63,8 @@ class RunCommandTest {
         return out.toString(StandardCharsets.UTF_8) + err.toString(StandardCharsets.UTF_8);
     }
 
-    private static final String MANIFESTS = """
+    /** All four kinds; locations in the claim {@code c}. */
+    static final String MANIFESTS = """
             apiVersion: vlm-operator.io/v1alpha1
             kind: EvalJob
             metadata: {name: colours}
@@ -126,7 +127,11 @@ class RunCommandTest {
     }
 
     private void prepare() throws IOException {
-        Path claim = Files.createDirectories(folder.resolve("claim"));
+        prepare(Files.createDirectories(folder.resolve("claim")), 120, 40);
+    }
+
+    /** Tokenizer, tar, conversations with their images, and a benchmark of so many questions. */
+    static void prepare(Path claim, int samples, int asked) throws IOException {
         try (var in = RunCommandTest.class.getResourceAsStream("/tokenizer/small/tokenizer.json")) {
             Files.copy(in, Files.createDirectories(claim.resolve("tokenizer")).resolve("tokenizer.json"));
         }
@@ -135,7 +140,7 @@ class RunCommandTest {
         List<String> benchmark =
                 new ArrayList<>(List.of("index\timage\tquestion\tA\tB\tC\tD\tanswer\tcategory\tsplit"));
         try (OutputStream tar = Files.newOutputStream(claim.resolve("captions.tar"))) {
-            for (int i = 0; i < 120; i++) {
+            for (int i = 0; i < samples; i++) {
                 String name = NAMES.get(i % NAMES.size());
                 byte[] picture = picture(COLOURS.get(name), random);
                 entry(tar, "%05d.png".formatted(i), picture);
@@ -146,7 +151,7 @@ class RunCommandTest {
             }
             tar.write(new byte[1024]);
         }
-        for (int i = 0; i < 40; i++) {
+        for (int i = 0; i < asked; i++) {
             List<String> options = new ArrayList<>(NAMES);
             Collections.shuffle(options, random);
             String name = NAMES.get(i % NAMES.size());

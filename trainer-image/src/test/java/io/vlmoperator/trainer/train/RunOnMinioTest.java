@@ -1,0 +1,14 @@
+package io.vlmoperator.trainer.train;
+
+import io.vlmoperator.trainer.storage.MinioServer;
+import io.vlmoperator.trainer.storage.ObjectServer;
+import org.junit.jupiter.api.condition.EnabledIfEnvironmentVariable;
+
+/** On MinIO. */
+@EnabledIfEnvironmentVariable(named = MinioServer.PROGRAM, matches = ".+", disabledReason = MinioServer.SKIPPED)
+class RunOnMinioTest extends RunOnStoreContract {
+    @Override
+    ObjectServer open() throws Exception {
+        return MinioServer.start();
+    }
+}
