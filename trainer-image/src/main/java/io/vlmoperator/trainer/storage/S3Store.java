@@ -171,16 +171,18 @@ public final class S3Store implements ObjectStore {
         } catch (SdkException e) {
             boolean refused = S3Errors.isRefusedCondition(e);
             boolean gone = S3Errors.isMissing(e) || S3Errors.isUnknownUpload(e);
-            // The answer to a write may get lost; when it is tried again, it finds itself.
-            Optional<Info> own =
-                    refused || gone || S3Errors.isOpen(e) ? own(name, file, size, write, refused) : Optional.empty();
-            if (own.isPresent()) {
-                return own.get();
-            }
-            if (refused) {
-                FileAlreadyExistsException exists = new FileAlreadyExistsException(name.toString());
-                exists.initCause(e);
-                throw exists;
+            if (refused || gone || S3Errors.isOpen(e)) {
+                // The answer to a write may get lost; when it is tried again, it finds itself.
+                Optional<HeadObjectResponse> there = there(name, refused);
+                if (there.isPresent() && isOwn(there.get(), file, size, write)) {
+                    return new Info(name, size, there.get().eTag(), there.get().lastModified());
+                }
+                // A store that refuses before it has read the body may break the connection.
+                if (refused || there.isPresent() && !holds(condition, there.get())) {
+                    FileAlreadyExistsException exists = new FileAlreadyExistsException(name.toString());
+                    exists.initCause(e);
+                    throw exists;
+                }
             }
             if (gone) {
                 throw new StoreException(
@@ -191,27 +193,35 @@ public final class S3Store implements ObjectStore {
     }
 
     /**
-     * The object, if this write made it, or another of the same content.
+     * The object as it stands after a write has failed; empty when there is none.
      *
      * @param refused whether the store said that another object is there; else the error of the write is the one to tell
      */
-    private Optional<Info> own(ObjectName name, Path file, long size, String write, boolean refused)
-            throws IOException {
+    private Optional<HeadObjectResponse> there(ObjectName name, boolean refused) throws IOException {
         try {
             HeadObjectResponse head = head(name);
-            if (head.metadata().isEmpty()) {
-                head = head(
-                        name); // an answer that broke off lacks the end of its head, or nobody here wrote the object
-            }
-            boolean own = head.contentLength() == size
-                    && (write.equals(head.metadata().get(WRITE)) || isContent(head.eTag(), file, size));
-            return own ? Optional.of(new Info(name, size, head.eTag(), head.lastModified())) : Optional.empty();
+            // An answer that broke off lacks the end of its head; or nobody here wrote the object.
+            return Optional.of(head.metadata().isEmpty() ? head(name) : head);
         } catch (SdkException e) {
             if (refused && !S3Errors.isMissing(e)) {
                 throw errors.of("can't look at", name, e);
             }
             return Optional.empty();
         }
+    }
+
+    /** Whether this write made the object, or another of the same content. */
+    private boolean isOwn(HeadObjectResponse there, Path file, long size, String write) throws IOException {
+        return there.contentLength() == size
+                && (write.equals(there.metadata().get(WRITE)) || isContent(there.eTag(), file, size));
+    }
+
+    private static boolean holds(Condition condition, HeadObjectResponse there) {
+        return switch (condition) {
+            case Always any -> true;
+            case IfAbsent any -> false;
+            case IfUnchanged unchanged -> unchanged.etag().equals(there.eTag());
+        };
     }
 
     private HeadObjectResponse head(ObjectName name) {
