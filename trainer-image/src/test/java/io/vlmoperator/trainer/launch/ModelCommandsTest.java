@@ -101,7 +101,7 @@ class ModelCommandsTest {
             export --checkpoint y                        | option --to is missing
             export --checkpoint nowhere --to FOLDER/x    | nowhere
             export --checkpoint y --to FOLDER            | exists and is no model's folder
-            import --to FOLDER/x                         | option --language is missing
+            import --to FOLDER/x                         | import needs --llava DIR, or --language DIR
             import --to FOLDER --llava nowhere           | exists and is no imported or exported model
             import --to FOLDER/x --llava nowhere         | there is no tokenizer at nowhere
             import --to FOLDER/x --llava nowhere --tokenizer TOKENIZER --activation Relu | there are Erf and Tanh
