@@ -291,9 +291,11 @@ final class Saver implements AutoCloseable {
             own = word(current, wait);
         } catch (Exception | Error e) {
             // The others are told first: they end here, too, and don't wait for a rank that has gone.
-            failure = Optional.of(meaning(e, current.step));
-            String message = String.valueOf(failure.get().getMessage());
+            Throwable plain = meaning(e, current.step);
+            String message = String.valueOf(plain.getMessage());
             own = new Word(null, null, message.substring(0, Math.min(message.length(), MAX_MESSAGE)));
+            // Where the others are is looked at before they end for this reason.
+            failure = Optional.of(plain instanceof TrainerException ours ? facts.situated(ours) : plain);
         }
         if (failure.isEmpty()) {
             facts.doing("hearing how far the others are with the save of step " + current.step);
