@@ -35,7 +35,7 @@ test: jdk tools ## all tests; ends with their number
 	@src/e2e/bin/count-tests
 
 .PHONY: test-e2e-long
-test-e2e-long: build tools ## end-to-end tests that take minutes: two replicas of the operator, its leader killed; a node lost
+test-e2e-long: build tools ## end-to-end tests that take minutes: two replicas of the operator, its leader killed; a node lost; a worker over its memory limit
 	$(MVN) -pl src/e2e -am verify -Dgroups=long -DexcludedGroups=none
 
 .PHONY: test-minio

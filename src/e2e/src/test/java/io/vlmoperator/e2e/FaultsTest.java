@@ -6,13 +6,17 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.vlmoperator.api.resource.Dataset;
 import io.vlmoperator.api.resource.PretrainJob;
+import io.vlmoperator.api.status.Attempt;
 import io.vlmoperator.api.status.Phase;
 import io.vlmoperator.local.Proc;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
 import java.time.Duration;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -54,6 +58,38 @@ class FaultsTest {
         assertThat(losses(space, "killed"))
                 .as("the loss curve of the killed run is that of the undisturbed one")
                 .isEqualTo(losses(space, "undisturbed"));
+    }
+
+    @Test
+    @Tag("long")
+    @Timeout(1200)
+    void aWorkerKilledForItsMemoryLimitCostsAtMostTheStepsSinceTheLastCheckpoint() throws Exception {
+        Space space = stage.newSpace("memory");
+        data(space);
+        space.apply(job(space, "undisturbed"));
+        space.await(PretrainJob.class, "undisturbed", "complete", LIMIT, FaultsTest::complete);
+
+        space.apply(job(space, "starved"));
+        atCheckpoint(space, "starved");
+        Pod hungry = space.pods("pretrain", "starved").stream()
+                .filter(pod -> pod.getMetadata().getName().contains("-pretrain-1-1-"))
+                .findFirst()
+                .orElseThrow();
+        // Lowered below what the worker holds: the node's own kill, as for any limit.
+        stage.node().squeeze(space.name(), hungry.getMetadata().getName(), 16 << 20);
+        PretrainJob done = space.await(PretrainJob.class, "starved", "complete", LIMIT, FaultsTest::complete);
+        Attempt first = done.getStatus().attempts().getFirst();
+        assertThat(first.reason()).as("%s", done.getStatus().attempts()).isEqualTo("OOMKilled");
+        assertThat(first.failureClass()).isEqualTo("OutOfMemory");
+        assertThat(first.message())
+                .contains("Worker 1 (" + hungry.getMetadata().getName() + ") was killed")
+                .contains("raise workers.resources.limits.memory");
+        assertThat(done.getStatus().attempts()).hasSize(2);
+        assertThat(done.getStatus().attempts().getLast().resumedFrom()).isGreaterThanOrEqualTo(20);
+        assertThat(losses(space, "starved"))
+                .as("the loss curve of the starved run is that of the undisturbed one")
+                .isEqualTo(losses(space, "undisturbed"));
+        assertThat(weights(space, "starved")).isEqualTo(weights(space, "undisturbed"));
     }
 
     @Test
@@ -138,5 +174,15 @@ class FaultsTest {
                     })
                     .toList();
         }
+    }
+
+    /** Digest of the exported weights. */
+    private static String weights(Space space, String name) throws Exception {
+        Path file = space.claim()
+                .resolve("runs")
+                .resolve(name)
+                .resolve("exports/step-%09d".formatted(STEPS))
+                .resolve("model.safetensors");
+        return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(file)));
     }
 }
